@@ -1,0 +1,149 @@
+"""A config's names become parts: the only caller of `registry.create`."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cir_tf import config as configs
+from cir_tf import registry
+from cir_tf.data import source, triplets
+from cir_tf.errors import UserError
+from cir_tf.models.retriever import Retriever
+from cir_tf.training import optimizers, schedules
+from cir_tf.training.checkpoints import Checkpoints
+from cir_tf.training.task import RetrievalTask
+
+
+def retriever(config, assets):
+    """The built retriever of a config.
+
+    Args:
+        config: a run's `ConfigDict`.
+        assets: the text encoder's files, {name: content}.
+
+    Raises:
+        UserError: a name that does not exist, or parts that do not fit each other.
+    """
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        image_encoder = registry.create("encoders", **config.image_encoder)
+        text_encoder = registry.create("encoders", assets=assets, **config.text_encoder)
+        compositor = registry.create("compositors", width=config.width, **config.compositor)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    model = Retriever(image_encoder, text_encoder, compositor)
+    size = image_encoder.image_size
+    image = np.zeros([2, size, size, 3], np.float32)
+    _check_needs(model, image)
+    model({"reference_image": image, "text_ids": np.zeros([2, 3], np.int32), "target_image": image})
+    return model
+
+
+def _check_needs(model, image):
+    features = {"image": model.image_encoder(image), "text": model.text_encoder(np.zeros([2, 3], np.int32))}
+    fields = {"pooled": "pooled_BE", "tokens": "tokens_BLE", "maps": "maps"}
+    for tower, needs in (("image", model.compositor.needs_image), ("text", model.compositor.needs_text)):
+        missing = [need for need in needs if getattr(features[tower], fields[need]) in (None, ())]
+        if missing:
+            raise UserError(
+                f"the compositor {type(model.compositor).__name__} needs {', '.join(missing)} of the {tower} encoder, "
+                f"and {type(getattr(model, tower + '_encoder')).__name__} has none; choose another encoder"
+            )
+
+
+def make_assets(config, texts):
+    """The files the text encoder's tokenizer needs, made from the training texts."""
+    return registry.part("encoders", config.text_encoder.name).make_assets(texts)
+
+
+def load_assets(workdir):
+    """The text encoder's files of a run: {name: content}."""
+    folder = Path(workdir) / "assets"
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
+
+
+def task(config, assets, strategy):
+    """The `RetrievalTask` of a config, made in the scope of a strategy."""
+    keras.utils.set_random_seed(config.seed)
+    with strategy.scope():
+        model = retriever(config, assets)
+        try:
+            objective = registry.create("objectives", **config.objective)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        return RetrievalTask(model, objective, optimizer(config), strategy, config.seed)
+
+
+def optimizer(config):
+    """The Keras optimizer of a config, with its schedule and learning-rate groups.
+
+    Raises:
+        UserError: an optimizer or a schedule of that name or with these arguments does not exist.
+    """
+    arguments, schedule = dict(config.optimizer), dict(config.schedule)
+    kind, shape = arguments.pop("name"), schedule.pop("name")
+    try:
+        rate = schedules.SCHEDULES[shape](arguments.pop("learning_rate"), config.total_steps, **schedule)
+        made = optimizers.grouped(optimizers.OPTIMIZERS[kind], config.learning_rate_groups)(rate, **arguments)
+    except KeyError as error:
+        raise UserError(f"{error} is none of {', '.join([*optimizers.OPTIMIZERS, *schedules.SCHEDULES])}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer {kind!r} or schedule {shape!r} does not take these arguments: {error}") from error
+    if config.precision == "mixed_float16":
+        made = keras.optimizers.LossScaleOptimizer(made)
+    return made
+
+
+def training_data(config):
+    """Rows and galleries of the training split: (rows, reference gallery, target gallery)."""
+    index = source.open_builder(config.dataset, f"{config.subset}_index", config.data_dir)
+    pictures = source.open_builder(config.dataset, f"{config.subset}_gallery", config.data_dir)
+    rows = source.read_rows(index, config.train_split)
+    target = source.read_gallery(pictures, config.train_gallery)
+    other = config.train_reference_gallery
+    reference = source.read_gallery(pictures, other) if other not in ("", config.train_gallery) else target
+    return rows, reference, target
+
+
+def training_triplets(config, data, model):
+    """The `Triplets` of `training_data`, as a model's tokenizer and picture size want them."""
+    return triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size)
+
+
+def trained(workdir):
+    """(config, retriever) of a work folder, with the weights of its newest readable checkpoint.
+
+    Raises:
+        UserError: the folder holds no trained run.
+    """
+    config = configs.read(workdir)
+    model = retriever(config, load_assets(workdir))
+    checkpoint = tf.train.Checkpoint(retriever=model, step=tf.Variable(0, dtype=tf.int64))
+    if not Checkpoints(checkpoint, Path(workdir) / "checkpoints").restore(partial=True):
+        raise UserError(f"{workdir} has no checkpoint yet; go on with python -m cir_tf.train --workdir={workdir}")
+    return config, model
+
+
+def weights_hash(model):
+    """12 digits of SHA-256 over the model's weights: which model made these vectors."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
+    return digest.hexdigest()[:12]
+
+
+def index(config):
+    """An empty index of the config's kind."""
+    try:
+        return registry.create("retrieval", **config.index)
+    except (ValueError, ImportError) as error:
+        raise UserError(str(error)) from error
+
+
+def quiet():
+    """Keep TensorFlow's start-up talk off the screen; call it before TensorFlow is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

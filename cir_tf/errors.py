@@ -1,0 +1,24 @@
+"""Mistakes a user can make, told in one line."""
+
+import sys
+
+
+class UserError(Exception):
+    """Something the user can put right. Commands print its message as one line and exit with 2."""
+
+
+def run_command(main, argv=None):
+    """Call `main(argv)`; turn a `UserError` into one line on stderr and exit code 2.
+
+    Args:
+        main: a function of the list of arguments (without the program's name).
+        argv: the arguments; None takes them from the command line.
+    """
+    try:
+        sys.exit(main(sys.argv[1:] if argv is None else argv))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

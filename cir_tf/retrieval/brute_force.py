@@ -1,0 +1,157 @@
+"""Exact search in NumPy: the oracle, and the fallback where ScaNN has no wheel.
+
+Inner products are taken in float64 and rounded to float32. A float32 matrix product rounds equal vectors differently
+according to where they stand in the matrix; rounded from float64 they tie, whatever the chunks.
+
+Dimension key: Q queries, N gallery, K kept ranks, T accepted targets per query, D shared embedding;
+lower-case q and n: one chunk of Q and N.
+"""
+
+import numpy as np
+
+from cir_tf.retrieval.base import Index
+
+QUERY_CHUNK = 256
+GALLERY_CHUNK = 16_384
+PAIR_NUMBERS = 8_000_000  # float64 numbers gathered at a time to score single pairs
+NO_ENTRY = np.uint64(2**64 - 1)
+
+
+class BruteForceIndex(Index):
+    """Scores every gallery entry, in chunks: memory does not grow with queries x gallery.
+
+    Args:
+        query_chunk, gallery_chunk: how many rows are scored at a time.
+    """
+
+    kind = "brute_force"
+
+    def __init__(self, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
+        super().__init__()
+        if query_chunk < 1 or gallery_chunk < 1:
+            raise ValueError(
+                f"Chunks must be at least 1. Received: query_chunk={query_chunk}, gallery_chunk={gallery_chunk}."
+            )
+        self.query_chunk, self.gallery_chunk = query_chunk, gallery_chunk
+
+    @property
+    def is_exact(self):
+        return True
+
+    def _options(self):
+        return {"query_chunk": self.query_chunk, "gallery_chunk": self.gallery_chunk}
+
+    def _prepare(self):
+        pass
+
+    def _top_k(self, query_QD, k, exclude_Q):
+        return top_k(query_QD, self.vectors_ND, k, exclude_Q, self.query_chunk, self.gallery_chunk)
+
+
+def top_k(query_QD, vectors_ND, k, exclude_Q, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
+    """The exact best k by inner product, equal scores in gallery order.
+
+    Args:
+        query_QD: float32 [Q, D].
+        vectors_ND: float32 [N, D].
+        k: 1 to N.
+        exclude_Q: int64 [Q], a gallery row that is left out, or -1.
+        query_chunk, gallery_chunk: how many rows are scored at a time.
+
+    Returns:
+        positions int64 [Q, k] and scores float32 [Q, k]; -1 and -inf where there is no entry.
+    """
+    key_QK = np.empty((len(query_QD), k), np.uint64)
+    for start in range(0, len(query_QD), query_chunk):
+        rows = slice(start, start + query_chunk)
+        kept = np.empty((len(query_QD[rows]), 0), np.uint64)
+        for key_qn in _gallery_keys(query_QD[rows], vectors_ND, exclude_Q[rows], gallery_chunk):
+            kept = np.concatenate([kept, key_qn], axis=1)
+            if kept.shape[1] > k:
+                kept = np.partition(kept, k - 1, axis=1)[:, :k]
+        key_QK[rows] = np.sort(kept, axis=1)
+    return split_keys(key_QK)
+
+
+def exact_ranks(query_QD, vectors_ND, target_QT, exclude_Q=None, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
+    """The rank of each query's best accepted target: 1 + the number of gallery entries before it.
+
+    Entries with the same score count as before it where they stand earlier in the gallery.
+
+    Args:
+        query_QD: floats [Q, D].
+        vectors_ND: floats [N, D].
+        target_QT: int [Q, T], gallery rows of the accepted targets, padded with -1.
+        exclude_Q: int [Q], a gallery row that takes no part (not even as a target), or -1; None leaves nothing out.
+        query_chunk, gallery_chunk: how many rows are scored at a time.
+
+    Returns:
+        int64 [Q], from 1; 0 where no accepted target takes part.
+    """
+    query_QD, vectors_ND = np.asarray(query_QD, np.float32), np.asarray(vectors_ND, np.float32)
+    exclude_Q = np.full(len(query_QD), -1, np.int64) if exclude_Q is None else np.asarray(exclude_Q, np.int64)
+    target_QT = np.where(target_QT == exclude_Q[:, None], -1, target_QT).astype(np.int64)
+    target_Q = pair_keys(query_QD, vectors_ND, target_QT).min(axis=1, initial=NO_ENTRY)
+    before_Q = np.zeros(len(query_QD), np.int64)
+    for start in range(0, len(query_QD), query_chunk):
+        rows = slice(start, start + query_chunk)
+        for key_qn in _gallery_keys(query_QD[rows], vectors_ND, exclude_Q[rows], gallery_chunk):
+            before_Q[rows] += (key_qn < target_Q[rows, None]).sum(axis=1)
+    return np.where(target_Q == NO_ENTRY, 0, before_Q + 1)
+
+
+def pair_keys(query_QD, vectors_ND, position_QK):
+    """Sort keys (see `split_keys`) of single pairs of query and gallery row.
+
+    Args:
+        query_QD: float32 [Q, D].
+        vectors_ND: float32 [N, D].
+        position_QK: int64 [Q, K], gallery rows; -1 gives the key of "no entry", which comes last.
+
+    Returns:
+        uint64 [Q, K], in the order of `position_QK`.
+    """
+    key_QK = np.full(position_QK.shape, NO_ENTRY)
+    if not len(vectors_ND):
+        return key_QK
+    step = max(1, PAIR_NUMBERS // max(1, position_QK.shape[1] * vectors_ND.shape[1]))
+    for start in range(0, len(query_QD), step):
+        rows = slice(start, start + step)
+        vectors_qKD = vectors_ND[position_QK[rows]].astype(np.float64)
+        score_qK = np.einsum("qd,qkd->qk", query_QD[rows].astype(np.float64), vectors_qKD).astype(np.float32)
+        key_QK[rows] = np.where(position_QK[rows] < 0, NO_ENTRY, _keys(score_qK, position_QK[rows]))
+    return key_QK
+
+
+def split_keys(key_QK):
+    """Positions int64 and scores float32 of sort keys; -1 and -inf for "no entry".
+
+    A key holds a falling score in its upper half and the position in its lower half, so keys are all different and
+    their rising order is: best score first, equal scores in gallery order.
+    """
+    none_QK = key_QK == NO_ENTRY
+    rising_QK = ~(key_QK >> np.uint64(32)).astype(np.uint32)
+    bits_QK = np.where(rising_QK >> 31, rising_QK ^ np.uint32(2**31), ~rising_QK)
+    position_QK = (key_QK & np.uint64(2**32 - 1)).astype(np.int64)
+    return np.where(none_QK, -1, position_QK), np.where(none_QK, np.float32(-np.inf), bits_QK.view(np.float32))
+
+
+def _keys(score, position):
+    bits = (score + np.float32(0)).view(np.uint32)  # -0.0 + 0 is 0.0: the two zeros are one score
+    rising = np.where(bits >> 31, ~bits, bits | np.uint32(2**31))  # unsigned integers in the order of the floats
+    return (~rising).astype(np.uint64) << np.uint64(32) | position.astype(np.uint64)
+
+
+def _gallery_keys(query_qD, vectors_ND, exclude_q, gallery_chunk):
+    """Yield the keys uint64 [q, n] of one chunk of the gallery after the other."""
+    query_qD = query_qD.astype(np.float64)
+    for start in range(0, len(vectors_ND), gallery_chunk):
+        vectors_nD = vectors_ND[start : start + gallery_chunk].astype(np.float64)
+        score_qn = (query_qD @ vectors_nD.T).astype(np.float32)
+        key_qn = _keys(score_qn, np.arange(start, start + len(vectors_nD)))
+        excluded = np.flatnonzero((exclude_q >= start) & (exclude_q < start + len(vectors_nD)))
+        key_qn[excluded, exclude_q[excluded] - start] = NO_ENTRY
+        yield key_qn
+
+
+build = BruteForceIndex

@@ -1,0 +1,66 @@
+"""Train, evaluate and export: `python -m cir_tf.train [--config=FILE] [--config.key=value] [--workdir=FOLDER]`.
+
+Without arguments it trains the default on `emoji_edits`. The same command goes on with a run that was stopped.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from cir_tf import assemble
+from cir_tf import config as configs
+from cir_tf.errors import UserError, run_command
+from cir_tf.evaluate import evaluate_run
+from cir_tf.training import loop
+from cir_tf.training.strategy import make_strategy
+
+
+def train(config, workdir):
+    """Train a config in its work folder and return the trained `Retriever`."""
+    strategy = make_strategy(config.strategy)
+    data = assemble.training_data(config)
+    assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0]["text"]))
+    task = assemble.task(config, assets, strategy)
+    loop.run(task, assemble.training_triplets(config, data, task.retriever), config, workdir)
+    return task.retriever
+
+
+def keep_assets(workdir, make):
+    """The text encoder's files of a run: kept in its folder, made on the first start."""
+    folder = Path(workdir) / "assets"
+    if not folder.is_dir():
+        for name, content in make().items():
+            configs.write_text(folder / name, content)
+    return assemble.load_assets(workdir)
+
+
+def parse(argv, prog, doc):
+    """(config, workdir, other arguments) of a command line with `--config`, `--config.key=value` and `--workdir`."""
+    parser = argparse.ArgumentParser(prog=prog, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="", metavar="FILE", help="a recipe; FILE:runlocal shrinks it for a test")
+    parser.add_argument("--workdir", default="", help="default: runs/<dataset>/<recipe>")
+    parser.add_argument("--train_only", action="store_true", help="neither evaluate nor export")
+    arguments, rest = parser.parse_known_args(argv)
+    unknown = [word for word in rest if not word.startswith("--config.")]
+    if unknown:
+        raise UserError(f"unknown argument {unknown[0]}; see python -m cir_tf.train --help")
+    config = configs.load(arguments.config, [word.removeprefix("--config.") for word in rest])
+    return config, arguments.workdir or f"runs/{configs.run_name(arguments.config)}", arguments
+
+
+def main(argv):
+    """The command line; the exit code."""
+    config, workdir, arguments = parse(argv, "python -m cir_tf.train", __doc__)
+    configs.save(config, workdir)
+    print(f"work folder {workdir}")
+    model = train(config, workdir)
+    if not arguments.train_only:
+        evaluate_run(config, model, workdir)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main, sys.argv[1:])

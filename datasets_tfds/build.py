@@ -1,0 +1,63 @@
+"""Prepare a dataset: `python -m datasets_tfds.build NAME [--config=…] [--data_dir=…] [--manual_dir=…]`."""
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+from pathlib import Path
+
+import datasets_tfds
+
+
+def names():
+    """The datasets that can be built."""
+    return sorted(module.name for module in pkgutil.iter_modules(datasets_tfds.__path__) if module.ispkg)
+
+
+def main(argv):
+    """Build all configs of a dataset, or one; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m datasets_tfds.build", description=main.__doc__)
+    parser.add_argument("name", help=f"one of {', '.join(names())}")
+    parser.add_argument("--config", default="", help="one config instead of all of the default subset")
+    parser.add_argument("--data_dir", default=os.environ.get("TFDS_DATA_DIR"), help="where prepared data goes")
+    parser.add_argument("--manual_dir", default=None, help="where your copy of the dataset lies")
+    arguments = parser.parse_args(argv)
+    if arguments.name not in names():
+        return _complain(f"there is no dataset {arguments.name!r}; there are {', '.join(names())}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow_datasets as tfds
+
+    package = f"datasets_tfds.{arguments.name}.{arguments.name}_dataset_builder"
+    builder_class = importlib.import_module(package).Builder
+    configs = {config.name: config for config in builder_class.BUILDER_CONFIGS}
+    if arguments.config and arguments.config not in configs:
+        return _complain(f"{arguments.name} has no config {arguments.config!r}; it has {', '.join(configs)}")
+    default = builder_class.BUILDER_CONFIGS[0].subset
+    chosen = [arguments.config] if arguments.config else [n for n, config in configs.items() if config.subset == default]
+    manual_dir = arguments.manual_dir and Path(arguments.manual_dir).expanduser()
+    if manual_dir and not manual_dir.is_dir():
+        return _complain(f"--manual_dir={manual_dir} is not a folder")
+    for name in chosen:
+        try:
+            builder = builder_class(config=name, data_dir=arguments.data_dir and Path(arguments.data_dir).expanduser())
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+        except OSError as error:
+            return _complain(f"cannot build {arguments.name}/{name}: {error}")
+        except AssertionError as error:  # how TFDS says that the manual folder is missing
+            instructions = " ".join(str(builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS or error).split())
+            return _complain(
+                f"{arguments.name}/{name} is made from your own copy: {instructions} Then run "
+                f"python -m datasets_tfds.build {arguments.name} --config={name} --manual_dir=FOLDER"
+            )
+        print(f"{arguments.name}/{name} is ready in {builder.data_dir}")
+    return 0
+
+
+def _complain(message):
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
