@@ -42,7 +42,7 @@ def parse(argv, prog, doc):
     parser = argparse.ArgumentParser(prog=prog, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="", metavar="FILE", help="a recipe; FILE:runlocal shrinks it for a test")
     parser.add_argument("--workdir", default="", help="default: runs/<dataset>/<recipe>")
-    parser.add_argument("--train_only", action="store_true", help="neither evaluate nor export")
+    parser.add_argument("--no_export", action="store_true", help="train and evaluate only")
     arguments, rest = parser.parse_known_args(argv)
     unknown = [word for word in rest if not word.startswith("--config.")]
     if unknown:
@@ -57,8 +57,7 @@ def main(argv):
     configs.save(config, workdir)
     print(f"work folder {workdir}")
     model = train(config, workdir)
-    if not arguments.train_only:
-        evaluate_run(config, model, workdir)
+    evaluate_run(config, model, workdir)
     return 0
 
 

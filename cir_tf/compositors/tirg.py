@@ -32,7 +32,7 @@ class TIRG(GatedResidual):
     def fuse(self, image_BD, text_BD, training=False):
         u_BU = ops.concatenate([image_BD, text_BD], axis=-1)
         gate_BD = self.gate(ops.relu(self.gate_norm(u_BU, training=training)))
-        residual_BU = self.residual_1(ops.relu(self.gate_norm(u_BU, training=training)))
+        residual_BU = self.residual_1(ops.relu(self.residual_norm(u_BU, training=training)))
         return self.gated_residual(image_BD, gate_BD, self.residual_2(ops.relu(residual_BU)))
 
 

@@ -42,8 +42,15 @@ class RetrievalTask:
 
     def checkpoint(self):
         """Everything that must be saved together for a killed run to go on exactly."""
+        parts = (self.retriever, self.objective)
+        # Keras does not show the state of its seed generators to TensorFlow's tracking.
+        random = [variable for part in parts for variable in part.variables if "seed_generator" in variable.path]
         return tf.train.Checkpoint(
-            retriever=self.retriever, objective=self.objective, optimizer=self.optimizer, step=self.step
+            retriever=self.retriever,
+            objective=self.objective,
+            optimizer=self.optimizer,
+            random=random,
+            step=self.step,
         )
 
     @tf.function

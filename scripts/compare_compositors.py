@@ -1,0 +1,127 @@
+"""Train every composition with one equal budget and write the table: `python scripts/compare_compositors.py`.
+
+Each run has its own work folder below --runs, so that a stopped comparison goes on where it was. The table in
+docs/results.md is made from those folders alone; --table_only makes it again without training.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from cir_tf import registry
+from cir_tf.evaluation.intervals import bootstrap_interval
+
+ROOT = Path(__file__).resolve().parent.parent
+# recipe -> (seeds, steps, the protocols of its table; the first is the one it is sorted by)
+PLAN = {
+    "emoji_edits/sum_tiny.py": (
+        (0, 1, 2),
+        600,
+        ("emoji_edits_test", "emoji_edits_validation", "emoji_edits_test_paraphrase", "emoji_edits_test_roles"),
+    ),
+    "css/tirg_tiny.py": ((0,), 1000, ("css3d_generated_test",)),
+}
+
+
+def workdir(runs, recipe, name, seed):
+    """The work folder of one run."""
+    return runs / recipe.partition("/")[0] / f"{name}_seed{seed}"
+
+
+def train(runs, recipe, name, seed, steps):
+    """Train and evaluate one composition; a finished run is left as it is."""
+    folder = workdir(runs, recipe, name, seed)
+    if (folder / "results.json").exists():
+        return
+    overrides = {"compositor.name": name, "seed": seed, "total_steps": steps}
+    start = time.monotonic()
+    command = [sys.executable, "-m", "cir_tf.train", f"--config={recipe}", f"--workdir={folder}", "--no_export"]
+    subprocess.run(
+        command + [f"--config.{key}={value}" for key, value in overrides.items()], check=True, cwd=ROOT
+    )
+    (folder / "seconds").write_text(f"{time.monotonic() - start:.0f}\n")
+
+
+def rows_of(runs, recipe):
+    """One dict per composition: name, minutes, and {protocol: (Estimate of R@1, R@10, lowest and highest seed)}."""
+    seeds, _, protocols = PLAN[recipe]
+    found = []
+    for name in registry.available("compositors"):
+        folders = [workdir(runs, recipe, name, seed) for seed in seeds]
+        if not all((folder / "results.json").exists() for folder in folders):
+            continue
+        results = [json.loads((folder / "results.json").read_text()) for folder in folders]
+        minutes = np.mean([float((folder / "seconds").read_text()) for folder in folders]) / 60
+        cells = {}
+        for protocol in protocols:
+            rank_SQ = np.array([result[protocol]["queries"]["rank"] for result in results])
+            category_Q = np.array(results[0][protocol]["queries"]["category"])
+            hit_SQ = (rank_SQ >= 1) & (rank_SQ <= 1)
+            cells[protocol] = {
+                # Over seeds the mean of each query; over queries the interval.
+                "recall_at_1": bootstrap_interval(hit_SQ.mean(0)),
+                "recall_at_10": bootstrap_interval(((rank_SQ >= 1) & (rank_SQ <= 10)).mean(0)),
+                "seeds": hit_SQ.mean(1),
+                "groups": {kind: hit_SQ[:, category_Q == kind].mean() for kind in np.unique(category_Q)},
+            }
+        found.append({"name": name, "minutes": minutes, "cells": cells})
+    return sorted(found, key=lambda row: -row["cells"][protocols[0]]["recall_at_1"].value)
+
+
+def table_of(runs, recipe):
+    """The Markdown table of a recipe's runs."""
+    seeds, steps, protocols = PLAN[recipe]
+    rows = rows_of(runs, recipe)
+    lines = [f"{steps} steps each, seeds {', '.join(map(str, seeds))}; R@1 in percent with 95 % interval over queries.", ""]
+    kinds = sorted(rows[0]["cells"][protocols[0]]["groups"]) if rows else []
+    heads = [f"{protocols[0]} R@1", "R@10", *kinds, *(f"{protocol} R@1" for protocol in protocols[1:])]
+    if len(seeds) > 1:
+        heads.append("R@1 of each seed")
+    heads.append("minutes")
+    lines += [f"| compositor | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for row in rows:
+        first = row["cells"][protocols[0]]
+        cells = [_estimate(first["recall_at_1"]), _estimate(first["recall_at_10"])]
+        cells += [f"{100 * first['groups'][kind]:.1f}" for kind in kinds]
+        cells += [_estimate(row["cells"][protocol]["recall_at_1"]) for protocol in protocols[1:]]
+        if len(seeds) > 1:
+            cells.append(" / ".join(f"{100 * value:.1f}" for value in first["seeds"]))
+        lines.append(f"| {row['name']} | {' | '.join(cells)} | {row['minutes']:.1f} |")
+    return "\n".join(lines)
+
+
+def _estimate(estimate):
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def write_tables(runs, path):
+    """Replace what stands between the markers of each recipe in a Markdown page."""
+    text = path.read_text(encoding="utf-8")
+    for recipe in PLAN:
+        begin, end = f"<!-- table {recipe} -->\n", f"<!-- end {recipe} -->"
+        head, _, rest = text.partition(begin)
+        text = head + begin + table_of(runs, recipe) + "\n" + end + rest.partition(end)[2]
+    path.write_text(text, encoding="utf-8")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "compare", help="where the work folders lie")
+    parser.add_argument("--table_only", action="store_true", help="make the tables from the runs that are there")
+    parser.add_argument("--only", default="", help="one recipe of the plan")
+    arguments = parser.parse_args()
+    if not arguments.table_only:
+        for recipe, (seeds, steps, _) in PLAN.items():
+            for seed in seeds if arguments.only in ("", recipe) else ():
+                for name in registry.available("compositors"):
+                    train(arguments.runs.resolve(), recipe, name, seed, steps)
+    write_tables(arguments.runs, ROOT / "docs" / "results.md")
+
+
+if __name__ == "__main__":
+    main()
