@@ -15,7 +15,7 @@ from cir_tf.errors import UserError
 from cir_tf.models.retriever import Retriever
 from cir_tf.training import optimizers, schedules
 from cir_tf.training.checkpoints import Checkpoints
-from cir_tf.training.task import RetrievalTask
+from cir_tf.training.task import RetrievalTask, values
 
 
 def retriever(config, assets):
@@ -35,7 +35,7 @@ def retriever(config, assets):
         compositor = registry.create("compositors", width=config.width, **config.compositor)
     except ValueError as error:
         raise UserError(str(error)) from error
-    model = Retriever(image_encoder, text_encoder, compositor)
+    model = Retriever(image_encoder, text_encoder, compositor, name="retriever")
     size = image_encoder.image_size
     image = np.zeros([2, size, size, 3], np.float32)
     _check_needs(model, image)
@@ -122,7 +122,7 @@ def trained(workdir):
     """
     config = configs.read(workdir)
     model = retriever(config, load_assets(workdir))
-    checkpoint = tf.train.Checkpoint(retriever=model, step=tf.Variable(0, dtype=tf.int64))
+    checkpoint = tf.train.Checkpoint(retriever=values(model.variables), step=tf.Variable(0, dtype=tf.int64))
     if not Checkpoints(checkpoint, Path(workdir) / "checkpoints").restore(partial=True):
         raise UserError(f"{workdir} has no checkpoint yet; go on with python -m cir_tf.train --workdir={workdir}")
     return config, model

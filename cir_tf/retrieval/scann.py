@@ -68,19 +68,37 @@ class ScannIndex(Index):
 
     def _prepare(self):
         self._searcher = None
-        count = len(self.vectors_ND)
-        if not count:
+        if not len(self.vectors_ND):
             return
-        builder = self._scann.builder(self.vectors_ND, 10, "dot_product")
+        self._searcher = self._built(self._scann.scann_ops_pybind)
+
+    def _built(self, ops):
+        """ScaNN's searcher of `vectors_ND`, in its NumPy or its TensorFlow form."""
+        count = len(self.vectors_ND)
+        builder = ops.builder(self.vectors_ND, 10, "dot_product")
         if self.is_exact:
-            builder = builder.score_brute_force()
-        else:
-            leaves = round(math.sqrt(count))
-            builder = builder.tree(
-                leaves, math.ceil(leaves * SEARCHED_SHARE), training_sample_size=min(count, TRAINING_SAMPLE)
-            )
-            builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(REORDERED)
-        self._searcher = builder.build()
+            return builder.score_brute_force().build()
+        leaves = round(math.sqrt(count))
+        builder = builder.tree(
+            leaves, math.ceil(leaves * SEARCHED_SHARE), training_sample_size=min(count, TRAINING_SAMPLE)
+        )
+        return builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(REORDERED).build()
+
+    def packed(self):
+        """The index as TensorFlow, for an export.
+
+        Returns:
+            module: `tf.Module` with the index's state, which the exported object must hold.
+            search: function (query_BD, k) -> positions int32 and scores float32, [B, k or fewer], with (0, NaN) where
+                there is no entry; to be called inside a `tf.function`.
+        """
+        ops = self._scann.scann_ops
+        module = self._built(ops).serialize_to_module()
+
+        def search(query_BD, k):
+            return ops.searcher_from_module(module).search_batched_parallel(query_BD, k, REORDERED + 2 * k)
+
+        return module, search
 
     def _top_k(self, query_QD, k, exclude_Q):
         wanted = min(k + 1 + MARGIN, len(self.vectors_ND))  # one more for the excluded entry
@@ -115,16 +133,16 @@ class ScannIndex(Index):
             return
         if (folder / FILES / "scann_docids.pkl").exists():  # ScaNN would unpickle it; this library never writes one
             raise ValueError("scann_docids.pkl does not belong there")
-        self._searcher = self._scann.load_searcher(str(folder / FILES), assets_backcompat_shim=False)
+        self._searcher = self._scann.scann_ops_pybind.load_searcher(str(folder / FILES), assets_backcompat_shim=False)
 
 
 def _import_scann():
     try:
-        from scann import scann_ops_pybind
+        import scann
     except Exception as error:  # beside an unfit TensorFlow it fails with errors of TensorFlow's own
         message = f"ScaNN cannot be used here ({type(error).__name__}: {error}). Use the index 'brute_force' instead."
         raise ImportError(message) from error
-    return scann_ops_pybind
+    return scann
 
 
 build = ScannIndex

@@ -51,10 +51,10 @@ class Checkpoints:
         paths = self.manager.checkpoints[::-1]
         for path in paths:
             try:
-                status = self.checkpoint.restore(path)
+                status = self.checkpoint.restore(path).assert_existing_objects_matched()
                 status.expect_partial() if partial else status.assert_consumed()
                 return path
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
+            except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
                 logging.warning("checkpoint %s cannot be read, taking the one before: %s", path, _first_line(error))
         if paths:
             raise UserError(f"no checkpoint in {self.folder} can be read; remove the folder to start again")

@@ -42,16 +42,8 @@ class RetrievalTask:
 
     def checkpoint(self):
         """Everything that must be saved together for a killed run to go on exactly."""
-        parts = (self.retriever, self.objective)
-        # Keras does not show the state of its seed generators to TensorFlow's tracking.
-        random = [variable for part in parts for variable in part.variables if "seed_generator" in variable.path]
-        return tf.train.Checkpoint(
-            retriever=self.retriever,
-            objective=self.objective,
-            optimizer=self.optimizer,
-            random=random,
-            step=self.step,
-        )
+        parts = {"retriever": self.retriever, "objective": self.objective, "optimizer": self.optimizer}
+        return tf.train.Checkpoint(step=self.step, **{name: values(part.variables) for name, part in parts.items()})
 
     @tf.function
     def train_steps(self, iterator, count):
@@ -81,6 +73,15 @@ class RetrievalTask:
             share = self.optimizer.scale_loss(loss / context.num_replicas_in_sync)
         self.optimizer.apply(tape.gradient(share, self.variables), self.variables)
         return tf.cast(loss, tf.float32)
+
+
+def values(variables):
+    """The TensorFlow variables behind Keras' own, in their order.
+
+    A checkpoint is given this list rather than the model: TensorFlow's tracking sees neither layers that are kept in
+    a Python list nor the state of seed generators.
+    """
+    return [variable.value for variable in variables]
 
 
 def _inputs(batch):

@@ -72,8 +72,11 @@ def test_a_finished_run_is_not_trained_again(tmp_path, capsys):
 def test_a_loss_that_is_no_number_stops_with_step_and_checkpoint(tmp_path, monkeypatch):
     config = small_config(steps_per_call=1)
     task = assemble.task(config, ASSETS, tf.distribute.get_strategy())
+    loss = type(task.objective).loss
     monkeypatch.setattr(
-        type(task.objective), "loss", lambda self, views, seed: tf.where(seed[1] == 4, np.nan, 1.0) * self.scale
+        type(task.objective),
+        "loss",
+        lambda self, views, seed: tf.where(seed[1] == 4, np.nan, 1.0) * loss(self, views, seed),
     )
     with pytest.raises(UserError, match=r"loss is nan at step 5; the last good checkpoint is .*ckpt-4"):
         loop.run(task, small_triplets(task.retriever), config, tmp_path)

@@ -1,0 +1,303 @@
+"""Write a trained run as a SavedModel: `python -m cir_tf.export --workdir=RUN [--to=FOLDER] [--images=FOLDER]`.
+
+The SavedModel takes picture files and raw text, and needs nothing but TensorFlow (and ScaNN, where ScaNN is packed in).
+
+Dimension key: B batch, N gallery, K kept ranks, D shared embedding.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+import cir_tf
+from cir_tf import assemble
+from cir_tf.data import folder, preprocess, source
+from cir_tf.data.triplets import Pictures
+from cir_tf.errors import UserError, run_command
+from cir_tf.evaluation import protocols
+from cir_tf.evaluation.encode import in_batches
+from cir_tf.retrieval.scann import ScannIndex
+
+FORMAT = "cir_tf export 1"
+MANIFEST = "manifest.json"
+INDEXES = ("exact", "scann", "none")
+TOLERANCE = 1e-5
+COMPARED = 8  # pictures and texts on which the export is compared with the live model
+
+
+class Gallery(NamedTuple):
+    """Attributes: name: where it is from; ids: N strings; vectors_ND: float32; sample: some picture files; texts."""
+
+    name: str
+    ids: list
+    vectors_ND: np.ndarray
+    sample: list
+    texts: list
+
+
+class Endpoints(tf.Module):
+    """A retriever as functions of picture files and texts.
+
+    encode_query(image_bytes_B, text_B) -> float32 [B, D];  encode_gallery(image_bytes_B) -> float32 [B, D];
+    count_known_words(text_B) -> int32 [B];  after `pack`: search(image_bytes_B, text_B, k) -> ids string [B, K],
+    scores float32 [B, K], with K = min(k, N).
+
+    Args:
+        model: a `Retriever`.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self._weights = [variable.value for variable in model.variables]  # only what is held here is saved
+        tokenizer, size = model.text_encoder.tokenizer, model.image_encoder.image_size
+        self._images = tf.TensorSpec([None], tf.string, "image_bytes_B")
+        self._texts = tf.TensorSpec([None], tf.string, "text_B")
+
+        @tf.function(input_signature=[self._images, self._texts])
+        def encode_query(image_bytes_B, text_B):
+            rule = "there must be one text for each picture"
+            with tf.control_dependencies([tf.debugging.assert_equal(tf.size(image_bytes_B), tf.size(text_B), rule)]):
+                image_BHWC = preprocess.decode_batch(image_bytes_B, size)
+            return model.query_vectors(image_BHWC, tokenizer.in_graph(text_B))
+
+        @tf.function(input_signature=[self._images])
+        def encode_gallery(image_bytes_B):
+            return model.gallery_vectors(preprocess.decode_batch(image_bytes_B, size))
+
+        @tf.function(input_signature=[self._texts])
+        def count_known_words(text_B):
+            ids_BL = tokenizer.in_graph(text_B)
+            return tf.reduce_sum(tf.cast((ids_BL >= 0) & (ids_BL != tokenizer.unknown_id), tf.int32), axis=1)
+
+        self.encode_query, self.encode_gallery, self.count_known_words = encode_query, encode_gallery, count_known_words
+
+    def pack(self, ids, vectors_ND, kind):
+        """Add `search` over a gallery.
+
+        Args:
+            ids: N different strings.
+            vectors_ND: float32 [N, D].
+            kind: "exact" or "scann".
+        """
+        if kind == "scann":
+            self._index, find = ScannIndex().build(vectors_ND, ids).packed()
+        else:
+            self._index = tf.Variable(vectors_ND, trainable=False, name="gallery")
+            find = lambda query_BD, k: tf.math.top_k(tf.matmul(query_BD, self._index, transpose_b=True), k)[::-1]  # noqa: E731
+        ids_and_none = tf.constant([*ids, ""])
+        count = len(ids)
+
+        @tf.function(input_signature=[self._images, self._texts, tf.TensorSpec([], tf.int32, "k")])
+        def search(image_bytes_B, text_B, k):
+            with tf.control_dependencies([tf.debugging.assert_positive(k, "k must be at least 1")]):
+                k = tf.minimum(k, count)
+            position_BK, score_BK = find(self.encode_query(image_bytes_B, text_B), k)
+            missing = [[0, 0], [0, k - tf.shape(position_BK)[1]]]  # ScaNN: fewer columns, and NaN for "no entry"
+            position_BK, score_BK = tf.pad(position_BK, missing), tf.pad(score_BK, missing, constant_values=np.nan)
+            none_BK = tf.math.is_nan(score_BK)
+            ids_BK = tf.gather(ids_and_none, tf.where(none_BK, count, position_BK))
+            return ids_BK, tf.where(none_BK, -np.inf, score_BK)
+
+        self.search = search
+
+    def signatures(self):
+        """The endpoints with named outputs, as servers want them."""
+
+        def named(endpoint, *names):
+            def call(*arguments):
+                found = endpoint(*arguments)
+                return dict(zip(names, found if len(names) > 1 else [found], strict=True))
+
+            return tf.function(call, input_signature=endpoint.input_signature)
+
+        found = {
+            "encode_query": named(self.encode_query, "vectors"),
+            "encode_gallery": named(self.encode_gallery, "vectors"),
+            "count_known_words": named(self.count_known_words, "count"),
+        }
+        return found | ({"search": named(self.search, "ids", "scores")} if hasattr(self, "search") else {})
+
+
+def export_run(config, model, workdir, to="", index="exact", images=""):
+    """Export a trained retriever: complete and compared with the live one, or not at all.
+
+    Args:
+        config: the run's `ConfigDict`.
+        model: its `Retriever`.
+        workdir: folder of the run.
+        to: where the SavedModel goes; default: `export` in the work folder. An export that is there is replaced.
+        index: what is packed in, one of `INDEXES`.
+        images: a folder of pictures as the gallery; default: the gallery of the config's first protocol.
+
+    Returns:
+        `Path` of the SavedModel.
+
+    Raises:
+        UserError: no gallery, a folder that cannot be written or holds something else, or an export that differs.
+    """
+    to = Path(to or Path(workdir) / "export")
+    if to.exists() and not (_is_export(to) or (to.is_dir() and not any(to.iterdir()))):
+        raise UserError(f"{to} exists and is no export; choose another folder with --to")
+    endpoints = Endpoints(model)
+    try:
+        gallery = folder_gallery(endpoints, images, workdir) if images else protocol_gallery(endpoints, config)
+        if index != "none":
+            endpoints.pack(gallery.ids, gallery.vectors_ND, index)
+    except ImportError as error:
+        raise UserError(f"{error} For an export that is --index=exact") from error
+    manifest = make_manifest(config, model, gallery, index)
+    unfinished = to.with_name(f".{to.name}.{uuid.uuid4().hex}.part")
+    try:
+        unfinished.mkdir(parents=True)
+        options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+        tf.saved_model.save(endpoints, str(unfinished), endpoints.signatures(), options)
+        manifest["max_difference"] = compare(model, unfinished, gallery, index)
+        (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        _move(unfinished, to)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"the export cannot be written to {to}: {str(error).splitlines()[0]}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(
+        f"exported to {to}: {gallery.name}, index {index}, differs by {manifest['max_difference']:.1e} from the model"
+    )
+    return to
+
+
+def protocol_gallery(endpoints, config):
+    """The `Gallery` of the config's first protocol, with texts of its queries.
+
+    Raises:
+        UserError: the config names no protocol, or its dataset is not prepared.
+    """
+    try:
+        protocol = protocols.get(config.evals[0])
+    except (ValueError, IndexError) as error:
+        raise UserError("the run's config names no protocol whose gallery could be packed; give --images") from error
+    view = lambda name: source.open_builder(protocol.dataset, f"{protocol.subset}_{name}", config.data_dir)  # noqa: E731
+    gallery = source.read_gallery(view("gallery"), protocol.gallery)
+    texts = source.read_rows(view("index"), protocol.split)[protocol.text]
+    count, batch = len(gallery.ids), config.eval_batch_size
+    vectors = in_batches(
+        lambda row: {"": endpoints.encode_gallery(gallery.encoded_N[row].tolist())}, count, batch, "gallery"
+    )
+    name = f"{count} pictures of {protocol.dataset}/{protocol.subset} {protocol.gallery}"
+    return Gallery(name, gallery.ids, vectors[""], _some(gallery.encoded_N.tolist()), _some(texts))
+
+
+def folder_gallery(endpoints, images, workdir):
+    """The `Gallery` of a folder of pictures, with texts of words the run knows.
+
+    Raises:
+        UserError: no folder, or no readable picture in it.
+    """
+    listing = folder.find(images)
+    names, vectors_ND, bad = folder.encode(listing, endpoints.encode_gallery)
+    words = " ".join(assemble.load_assets(workdir).values()).split()
+    texts = [" ".join(words[start : start + 1 + start % 5]) for start in range(len(words))]
+    sample = [folder.read(listing.paths[name]) for name in _some(names)]
+    return Gallery(folder.summary(listing, len(names), bad), names, vectors_ND, sample, _some([*texts, ""]))
+
+
+def compare(model, exported, gallery, index):
+    """The largest difference between the exported and the live model, over vectors and scores.
+
+    Args:
+        model: the live `Retriever`.
+        exported: folder of the SavedModel.
+        gallery: `Gallery`; its sample and texts are what is encoded.
+        index: what is packed in.
+
+    Raises:
+        UserError: it is above `TOLERANCE`, or not a number.
+    """
+    loaded = tf.saved_model.load(str(exported))
+    texts = [gallery.texts[row % len(gallery.texts)] for row in range(len(gallery.sample))]
+    image_BHWC = Pictures(gallery.sample, model.image_encoder.image_size).take(np.arange(len(texts)))
+    query_BD = tf.function(model.query_vectors)(image_BHWC, model.text_encoder.tokenizer.tokenize(texts)).numpy()
+    gallery_BD = tf.function(model.gallery_vectors)(image_BHWC).numpy()
+    pairs = [
+        (loaded.encode_query(gallery.sample, texts), query_BD),
+        (loaded.encode_gallery(gallery.sample), gallery_BD),
+    ]
+    if index != "none":
+        ids_BK, score_BK = loaded.search(gallery.sample, texts, 10)
+        row = {name.encode(): row for row, name in enumerate(gallery.ids)}
+        found_BKD = gallery.vectors_ND[np.vectorize(row.get)(ids_BK.numpy())]
+        pairs.append((score_BK, np.einsum("bd,bkd->bk", query_BD, found_BKD)))
+    difference = float(np.max([np.abs(np.asarray(one) - other).max() for one, other in pairs]))
+    if not difference <= TOLERANCE:
+        raise UserError(f"the export differs by {difference:.1e} from the live model, more than {TOLERANCE}: not kept")
+    return difference
+
+
+def make_manifest(config, model, gallery, index):
+    """What a reader of the export may want to know, as JSON values."""
+    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    if index == "scann":
+        versions["scann"] = importlib.metadata.version("scann")
+    return {
+        "format": FORMAT,
+        "config": json.loads(config.to_json()),
+        "weights": assemble.weights_hash(model),
+        "dimension": gallery.vectors_ND.shape[1],
+        "image_size": model.image_encoder.image_size,
+        "index": index,
+        "count": 0 if index == "none" else len(gallery.ids),
+        "gallery": gallery.name,
+        "versions": {"cir_tf": cir_tf.__version__, **versions},
+    }
+
+
+def _some(values):
+    """At most `COMPARED` values, spread over all of them."""
+    return [values[row] for row in sorted(set(np.linspace(0, len(values) - 1, COMPARED).astype(int)))]
+
+
+def _is_export(path):
+    try:
+        return json.loads((path / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _move(unfinished, to):
+    """Put the finished folder in its place; a folder cannot be renamed over a full one, so the old one steps aside."""
+    old = unfinished.with_suffix(".old")
+    if to.exists():
+        to.replace(old)
+    try:
+        unfinished.replace(to)
+    except OSError:
+        if old.exists():
+            old.replace(to)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def main(argv):
+    """The command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m cir_tf.export", description=__doc__.split("\n")[0])
+    parser.add_argument("--workdir", required=True, help="folder of a trained run")
+    parser.add_argument("--to", default="", help="folder of the SavedModel; default: export in the work folder")
+    parser.add_argument("--index", default="exact", choices=INDEXES, help="what is packed in for search")
+    parser.add_argument("--images", default="", help="folder of pictures as gallery; default: that of the evaluation")
+    arguments = parser.parse_args(argv)
+    config, model = assemble.trained(arguments.workdir)
+    export_run(config, model, **vars(arguments))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main, sys.argv[1:])
