@@ -173,7 +173,7 @@ def save(config, workdir):
     mine = json.loads(config.to_json())
     if path.is_file():
         kept = _flat(read(workdir))
-        wanted = _flat(ml_collections.ConfigDict(mine))
+        wanted = _flat(_tuples(mine))
         differing = sorted(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
         if differing:
             shown = ", ".join(f"{key} ({kept.get(key)!r} there, {wanted.get(key)!r} now)" for key in differing[:3])

@@ -30,7 +30,7 @@ from cir_tf.evaluation.encode import in_batches
 from cir_tf.retrieval.scann import ScannIndex
 
 FORMAT = "cir_tf export 1"
-MANIFEST = "manifest.json"
+MANIFEST, PROTO = "manifest.json", "saved_model.pb"
 INDEXES = ("exact", "scann", "none")
 TOLERANCE = 1e-5
 COMPARED = 8  # pictures and texts on which the export is compared with the live model
@@ -47,7 +47,7 @@ class Gallery(NamedTuple):
 
 
 class Endpoints(tf.Module):
-    """A retriever as functions of picture files and texts.
+    """A retriever as functions of texts and picture files, which are decoded as `preprocess.decode` says.
 
     encode_query(image_bytes_B, text_B) -> float32 [B, D];  encode_gallery(image_bytes_B) -> float32 [B, D];
     count_known_words(text_B) -> int32 [B];  after `pack`: search(image_bytes_B, text_B, k) -> ids string [B, K],
@@ -64,16 +64,20 @@ class Endpoints(tf.Module):
         self._images = tf.TensorSpec([None], tf.string, "image_bytes_B")
         self._texts = tf.TensorSpec([None], tf.string, "text_B")
 
+        def decoded(image_bytes_B):  # TensorFlow's convolutions fail on an empty batch, with a riddle
+            count = tf.size(image_bytes_B)
+            with tf.control_dependencies([tf.debugging.assert_positive(count, "there must be at least one picture")]):
+                return preprocess.decode_batch(image_bytes_B, size)
+
         @tf.function(input_signature=[self._images, self._texts])
         def encode_query(image_bytes_B, text_B):
             rule = "there must be one text for each picture"
             with tf.control_dependencies([tf.debugging.assert_equal(tf.size(image_bytes_B), tf.size(text_B), rule)]):
-                image_BHWC = preprocess.decode_batch(image_bytes_B, size)
-            return model.query_vectors(image_BHWC, tokenizer.in_graph(text_B))
+                return model.query_vectors(decoded(image_bytes_B), tokenizer.in_graph(text_B))
 
         @tf.function(input_signature=[self._images])
         def encode_gallery(image_bytes_B):
-            return model.gallery_vectors(preprocess.decode_batch(image_bytes_B, size))
+            return model.gallery_vectors(decoded(image_bytes_B))
 
         @tf.function(input_signature=[self._texts])
         def count_known_words(text_B):
@@ -95,8 +99,7 @@ class Endpoints(tf.Module):
         else:
             self._index = tf.Variable(vectors_ND, trainable=False, name="gallery")
             find = lambda query_BD, k: tf.math.top_k(tf.matmul(query_BD, self._index, transpose_b=True), k)[::-1]  # noqa: E731
-        ids_and_none = tf.constant([*ids, ""])
-        count = len(ids)
+        ids_and_none, count = tf.constant([*ids, ""]), len(ids)
 
         @tf.function(input_signature=[self._images, self._texts, tf.TensorSpec([], tf.int32, "k")])
         def search(image_bytes_B, text_B, k):
@@ -111,26 +114,24 @@ class Endpoints(tf.Module):
 
         self.search = search
 
-    def signatures(self):
-        """The endpoints with named outputs, as servers want them."""
+    def save(self, path):
+        """Write the SavedModel; its signatures are the endpoints with named outputs, as servers want them.
 
-        def named(endpoint, *names):
-            def call(*arguments):
-                found = endpoint(*arguments)
-                return dict(zip(names, found if len(names) > 1 else [found], strict=True))
-
-            return tf.function(call, input_signature=endpoint.input_signature)
-
-        found = {
-            "encode_query": named(self.encode_query, "vectors"),
-            "encode_gallery": named(self.encode_gallery, "vectors"),
-            "count_known_words": named(self.count_known_words, "count"),
-        }
-        return found | ({"search": named(self.search, "ids", "scores")} if hasattr(self, "search") else {})
+        Raises:
+            OSError: it cannot be written.
+        """
+        outputs = {"encode_query": ["vectors"], "encode_gallery": ["vectors"], "count_known_words": ["count"]}
+        outputs |= {"search": ["ids", "scores"]} if hasattr(self, "search") else {}
+        signatures = {name: _signature(getattr(self, name), names) for name, names in outputs.items()}
+        try:
+            options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+            tf.saved_model.save(self, str(path), signatures, options)
+        except tf.errors.OpError as error:
+            raise OSError(str(error).splitlines()[0].rpartition("; ")[2]) from error
 
 
 def export_run(config, model, workdir, to="", index="exact", images=""):
-    """Export a trained retriever: complete and compared with the live one, or not at all.
+    """Export a trained retriever, complete and compared with the live one, or not at all; the `Path` it lies at.
 
     Args:
         config: the run's `ConfigDict`.
@@ -140,14 +141,11 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
         index: what is packed in, one of `INDEXES`.
         images: a folder of pictures as the gallery; default: the gallery of the config's first protocol.
 
-    Returns:
-        `Path` of the SavedModel.
-
     Raises:
         UserError: no gallery, a folder that cannot be written or holds something else, or an export that differs.
     """
     to = Path(to or Path(workdir) / "export")
-    if to.exists() and not (_is_export(to) or (to.is_dir() and not any(to.iterdir()))):
+    if to.exists() and not _replaceable(to):
         raise UserError(f"{to} exists and is no export; choose another folder with --to")
     endpoints = Endpoints(model)
     try:
@@ -160,48 +158,37 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
     unfinished = to.with_name(f".{to.name}.{uuid.uuid4().hex}.part")
     try:
         unfinished.mkdir(parents=True)
-        options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
-        tf.saved_model.save(endpoints, str(unfinished), endpoints.signatures(), options)
+        endpoints.save(unfinished)
         manifest["max_difference"] = compare(model, unfinished, gallery, index)
         (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         _move(unfinished, to)
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"the export cannot be written to {to}: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise UserError(f"the export cannot be written to {to}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    print(
-        f"exported to {to}: {gallery.name}, index {index}, differs by {manifest['max_difference']:.1e} from the model"
-    )
+    print(f"exported to {to}: {gallery.name}; index {index}; largest difference {manifest['max_difference']:.1e}")
     return to
 
 
 def protocol_gallery(endpoints, config):
-    """The `Gallery` of the config's first protocol, with texts of its queries.
-
-    Raises:
-        UserError: the config names no protocol, or its dataset is not prepared.
-    """
+    """The `Gallery` of the config's first protocol, with texts of its queries; `UserError` where there is none."""
     try:
         protocol = protocols.get(config.evals[0])
     except (ValueError, IndexError) as error:
         raise UserError("the run's config names no protocol whose gallery could be packed; give --images") from error
-    view = lambda name: source.open_builder(protocol.dataset, f"{protocol.subset}_{name}", config.data_dir)  # noqa: E731
-    gallery = source.read_gallery(view("gallery"), protocol.gallery)
-    texts = source.read_rows(view("index"), protocol.split)[protocol.text]
-    count, batch = len(gallery.ids), config.eval_batch_size
-    vectors = in_batches(
-        lambda row: {"": endpoints.encode_gallery(gallery.encoded_N[row].tolist())}, count, batch, "gallery"
-    )
+    rows = source.open_builder(protocol.dataset, f"{protocol.subset}_index", config.data_dir)
+    pictures = source.open_builder(protocol.dataset, f"{protocol.subset}_gallery", config.data_dir)
+    texts = source.read_rows(rows, protocol.split)[protocol.text]
+    gallery = source.read_gallery(pictures, protocol.gallery)
+    count = len(gallery.ids)
+    encode = lambda row: {"vectors": endpoints.encode_gallery(gallery.encoded_N[row].tolist())}  # noqa: E731
+    vectors_ND = in_batches(encode, count, config.eval_batch_size, "gallery")["vectors"]
     name = f"{count} pictures of {protocol.dataset}/{protocol.subset} {protocol.gallery}"
-    return Gallery(name, gallery.ids, vectors[""], _some(gallery.encoded_N.tolist()), _some(texts))
+    return Gallery(name, gallery.ids, vectors_ND, _some(gallery.encoded_N), _some(texts))
 
 
 def folder_gallery(endpoints, images, workdir):
-    """The `Gallery` of a folder of pictures, with texts of words the run knows.
-
-    Raises:
-        UserError: no folder, or no readable picture in it.
-    """
+    """The `Gallery` of a folder of pictures, with texts of words the run knows; `UserError` where there is none."""
     listing = folder.find(images)
     names, vectors_ND, bad = folder.encode(listing, endpoints.encode_gallery)
     words = " ".join(assemble.load_assets(workdir).values()).split()
@@ -223,16 +210,15 @@ def compare(model, exported, gallery, index):
         UserError: it is above `TOLERANCE`, or not a number.
     """
     loaded = tf.saved_model.load(str(exported))
-    texts = [gallery.texts[row % len(gallery.texts)] for row in range(len(gallery.sample))]
-    image_BHWC = Pictures(gallery.sample, model.image_encoder.image_size).take(np.arange(len(texts)))
-    query_BD = tf.function(model.query_vectors)(image_BHWC, model.text_encoder.tokenizer.tokenize(texts)).numpy()
-    gallery_BD = tf.function(model.gallery_vectors)(image_BHWC).numpy()
+    files, texts = gallery.sample, [gallery.texts[row % len(gallery.texts)] for row in range(len(gallery.sample))]
+    image_BHWC = Pictures(files, model.image_encoder.image_size).take(np.arange(len(files)))
+    query_BD = _live(model.query_vectors, image_BHWC, model.text_encoder.tokenizer.tokenize(texts))
     pairs = [
-        (loaded.encode_query(gallery.sample, texts), query_BD),
-        (loaded.encode_gallery(gallery.sample), gallery_BD),
+        (loaded.encode_query(files, texts), query_BD),
+        (loaded.encode_gallery(files), _live(model.gallery_vectors, image_BHWC)),
     ]
     if index != "none":
-        ids_BK, score_BK = loaded.search(gallery.sample, texts, 10)
+        ids_BK, score_BK = loaded.search(files, texts, 10)
         row = {name.encode(): row for row, name in enumerate(gallery.ids)}
         found_BKD = gallery.vectors_ND[np.vectorize(row.get)(ids_BK.numpy())]
         pairs.append((score_BK, np.einsum("bd,bkd->bk", query_BD, found_BKD)))
@@ -242,11 +228,16 @@ def compare(model, exported, gallery, index):
     return difference
 
 
+def _live(function, *arguments):
+    # Free axes as in the export: with fixed ones TensorFlow fuses other steps, which shows in 16-bit floats.
+    free = [tf.TensorSpec([None, *([None] if x.ndim == 2 else x.shape[1:])], x.dtype) for x in arguments]
+    return tf.function(function, input_signature=free)(*arguments).numpy()
+
+
 def make_manifest(config, model, gallery, index):
     """What a reader of the export may want to know, as JSON values."""
-    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-    if index == "scann":
-        versions["scann"] = importlib.metadata.version("scann")
+    packages = ["tensorflow", "keras", "numpy", *(["scann"] if index == "scann" else [])]
+    versions = {name: importlib.metadata.version(name) for name in packages}
     return {
         "format": FORMAT,
         "config": json.loads(config.to_json()),
@@ -260,16 +251,21 @@ def make_manifest(config, model, gallery, index):
     }
 
 
+def _signature(endpoint, names):
+    def call(*arguments):
+        return dict(zip(names, tf.nest.flatten(endpoint(*arguments)), strict=True))
+
+    return tf.function(call, input_signature=endpoint.input_signature)
+
+
 def _some(values):
     """At most `COMPARED` values, spread over all of them."""
     return [values[row] for row in sorted(set(np.linspace(0, len(values) - 1, COMPARED).astype(int)))]
 
 
-def _is_export(path):
-    try:
-        return json.loads((path / MANIFEST).read_text(encoding="utf-8"))["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def _replaceable(path):
+    is_export = (path / MANIFEST).exists() and (path / PROTO).exists()
+    return path.is_dir() and (is_export or not any(path.iterdir()))
 
 
 def _move(unfinished, to):

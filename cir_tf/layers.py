@@ -94,6 +94,8 @@ class BatchNorm(keras.layers.Layer):
 
     Attributes:
         replicas: int; above 1, the moments are taken over the batches of all replicas.
+        fused: None, or a backend's kernel for training on maps with one replica, some four times as fast:
+            (x [B, H, W, C], gamma, beta, epsilon) -> (y, batch mean, unbiased batch variance).
 
     Reference: torch.nn.BatchNorm1d and BatchNorm2d.
     """
@@ -103,6 +105,7 @@ class BatchNorm(keras.layers.Layer):
         self.epsilon = epsilon
         self.momentum = momentum
         self.replicas = 1
+        self.fused = None
 
     def build(self, input_shape):
         def add(name, initializer, **kwargs):
@@ -115,6 +118,10 @@ class BatchNorm(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         x = ops.cast(inputs, self.variable_dtype)
+        if training and self.fused and len(x.shape) == 4:
+            y, mean, unbiased = self.fused(x, self.gamma, self.beta, self.epsilon)
+            self._remember(mean, unbiased)
+            return ops.cast(y, self.compute_dtype)
         if training:
             mean, variance = self._batch_statistics(x)
         else:
@@ -125,8 +132,12 @@ class BatchNorm(keras.layers.Layer):
     def _batch_statistics(self, x):
         axes = list(range(len(x.shape) - 1))
         mean, variance = ops.moments(x, axes, synchronized=self.replicas > 1)
+        if self.replicas > 1:  # where Keras has mean(x^2) - mean^2, which loses digits
+            variance, _ = ops.moments(ops.square(x - mean), axes, synchronized=True)
         count = ops.cast(self.replicas * math.prod(ops.shape(x)[:-1]), x.dtype)
-        unbiased = variance * count / ops.maximum(count - 1, 1)
+        self._remember(mean, variance * count / ops.maximum(count - 1, 1))
+        return mean, variance
+
+    def _remember(self, mean, unbiased):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, unbiased)):
             moving.assign(self.momentum * moving + (1 - self.momentum) * batch)
-        return mean, variance

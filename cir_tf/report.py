@@ -48,14 +48,10 @@ def report_run(workdir, to="", examples=24):
         section(result, album, *((quarter, quarter) if place else (examples, -(-examples // 2))))
         for place, result in enumerate(results.values())
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cir_tf"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("report.html").render(
+    template = jinja2.Environment(
+        loader=jinja2.PackageLoader("cir_tf"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    ).get_template("report.html")
+    html = template.render(
         title=workdir.resolve().name,
         facts=run_facts(config, next(iter(results.values()))),
         # Where the data lay is nobody's business but the user's.

@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 
+import cir_tf
 from cir_tf import sheet
 from cir_tf.data import folder
 from cir_tf.errors import UserError, run_command
@@ -89,7 +90,7 @@ def search(model, images, query, text, k=10, index_dir=""):
     _warn_about_text(model, text)
     listing = folder.find(images)
     index = folder_index(model, listing, index_dir)
-    same = _same_pictures(query, listing)
+    same = _same_pictures(query, listing, index)
     encode = lambda images: model.endpoints.encode_query(images, [text])  # noqa: E731
     ranking = index.search(folder.encode_files([picture], encode), k + len(same))
     best = zip(ranking.ids_QK[0], ranking.scores_QK[0], strict=True)
@@ -110,7 +111,7 @@ def folder_index(model, listing, index_dir=""):
     Raises:
         UserError: not one picture can be read.
     """
-    key = _digest([model.manifest["weights"], str(listing.folder), listing.states])
+    key = _digest([cir_tf.__version__, model.manifest["weights"], str(listing.folder), listing.states])
     empty = make_index()
     place = Path(index_dir) if index_dir else default_index_dir(model, listing)
     try:
@@ -140,7 +141,7 @@ def make_index():
 
 def default_index_dir(model, listing):
     """A folder in the user's cache, for each folder of pictures and each model."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     name = f"{listing.folder.name}-{_digest([model.manifest['weights'], str(listing.folder)])[:16]}"
     return cache / "cir_tf" / name
 
@@ -154,15 +155,15 @@ def _warn_about_text(model, text):
     if not text.strip():
         note("warning: the text is empty; the ranking follows the picture alone")
     elif not int(model.endpoints.count_known_words([text])[0]):
-        note(f"warning: training knew no word of {text!r}; the ranking hardly follows the text")
+        note(f"warning: no word of {text!r} was in the training texts; the ranking cannot follow it")
 
 
-def _same_pictures(query, listing):
-    """Names of the folder's files that are the query picture itself: the same file, or the same bytes."""
+def _same_pictures(query, listing, index):
+    """Names of the index's pictures that are the query itself: the same file, or the same bytes."""
     place, size, data = query.resolve(), query.stat().st_size, query.read_bytes()
-    same = [name for name, path in listing.paths.items() if path.resolve() == place]
-    alike = [name for name, state in listing.states.items() if state[0] == size]
-    return {*same, *(name for name in alike if listing.paths[name].read_bytes() == data)}
+    same = {name for name in index.ids_N if listing.paths[name].resolve() == place}
+    alike = [name for name in index.ids_N if listing.states[name][0] == size]
+    return same | {name for name in alike if listing.paths[name].read_bytes() == data}
 
 
 def _digest(values):

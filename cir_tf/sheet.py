@@ -87,25 +87,32 @@ def write(path, query, text, entries):
 def draw(query, text, entries):
     """The sheet as an RGB `Image`: the query with its text at the left, the results in rows at the right."""
     lines = textwrap.wrap(text, 24, max_lines=8, placeholder=" …") or ["(no text)"]
-    rows = -(-len(entries) // COLUMNS)
+    columns = min(COLUMNS, len(entries))
+    rows = -(-len(entries) // columns)
     left = MARGIN + QUERY_TILE + 2 * MARGIN
-    width = left + COLUMNS * (TILE + GAP) - GAP + MARGIN
+    width = left + columns * (TILE + GAP) - GAP + MARGIN
     top = MARGIN + 28
     height = top + max(QUERY_TILE + 20 + 26 * len(lines), rows * (TILE + CAPTION + GAP) - GAP) + MARGIN
     sheet = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN, MARGIN), "Query", PALE, ImageFont.load_default(15))
-    pen.text((left, MARGIN), "Results", PALE, ImageFont.load_default(15))
+    fonts = {size: ImageFont.load_default(size) for size in (12, 15, 17, 20)}
+    pen.text((MARGIN, MARGIN), "Query", PALE, fonts[15])
+    pen.text((left, MARGIN), "Results", PALE, fonts[15])
     pen.line([(left - MARGIN, MARGIN), (left - MARGIN, height - MARGIN)], LINE)
     _tile(sheet, (MARGIN, top), QUERY_TILE, query)
     for row, line in enumerate(lines):
-        pen.text((MARGIN, top + QUERY_TILE + 16 + 26 * row), line, INK, ImageFont.load_default(20))
+        pen.text(
+            (MARGIN, top + QUERY_TILE + 16 + 26 * row),
+            _fitted(line, QUERY_TILE + MARGIN // 2, fonts[20]),
+            INK,
+            fonts[20],
+        )
     for place, entry in enumerate(entries):
-        x, y = left + place % COLUMNS * (TILE + GAP), top + place // COLUMNS * (TILE + CAPTION + GAP)
+        x, y = left + place % columns * (TILE + GAP), top + place // columns * (TILE + CAPTION + GAP)
         _tile(sheet, (x, y), TILE, entry.picture)
-        pen.text((x, y + TILE + 6), f"{place + 1}", ACCENT, ImageFont.load_default(17))
-        pen.text((x + TILE, y + TILE + 6), f"{entry.score:.3f}", INK, ImageFont.load_default(16), anchor="ra")
-        pen.text((x, y + TILE + 28), _fitted(entry.name, TILE), PALE, ImageFont.load_default(12))
+        pen.text((x, y + TILE + 6), f"{place + 1}", ACCENT, fonts[17])
+        pen.text((x + TILE, y + TILE + 6), f"{entry.score:.3f}", INK, fonts[15], anchor="ra")
+        pen.text((x, y + TILE + 28), _fitted(entry.name, TILE, fonts[12]), PALE, fonts[12])
     return sheet
 
 
@@ -118,13 +125,12 @@ def _tile(sheet, corner, side, picture):
     sheet.paste(fitted, tuple(place))
 
 
-def _fitted(name, width):
-    """The name, without its middle where it is too long for `width` pixels."""
-    font, kept = ImageFont.load_default(12), len(name)
-    shown = name
+def _fitted(line, width, font):
+    """The line, without its middle where it is too long for `width` pixels."""
+    shown, kept = line, len(line)
     while font.getlength(shown) > width:
         kept -= 1
-        shown = f"{name[: kept // 3]}…{name[len(name) - (kept - kept // 3) :]}"
+        shown = f"{line[: kept // 3]}…{line[len(line) - (kept - kept // 3) :]}"
     return shown
 
 
@@ -132,9 +138,9 @@ def _page(query, text, entries):
     def figure(picture, caption):
         with Image.open(io.BytesIO(picture)) as image:
             small, file = ImageOps.contain(image.convert("RGB"), (2 * TILE, 2 * TILE)), io.BytesIO()
-        small.save(file, "PNG")
+        small.save(file, "JPEG", quality=90)
         source = base64.b64encode(file.getvalue()).decode("ascii")
-        return f'<figure><figcaption>{caption}</figcaption><img alt="" src="data:image/png;base64,{source}"></figure>'
+        return f'<figure><figcaption>{caption}</figcaption><img alt="" src="data:image/jpeg;base64,{source}"></figure>'
 
     captions = [
         f"<b>{place}</b> · {entry.score:.3f}<br>{html.escape(entry.name)}" for place, entry in enumerate(entries, 1)

@@ -14,6 +14,7 @@ from cir_tf import assemble
 from cir_tf import config as configs
 from cir_tf.errors import UserError, run_command
 from cir_tf.evaluate import evaluate_run
+from cir_tf.export import export_run
 from cir_tf.training import loop
 from cir_tf.training.strategy import make_strategy
 
@@ -58,6 +59,8 @@ def main(argv):
     print(f"work folder {workdir}")
     model = train(config, workdir)
     evaluate_run(config, model, workdir)
+    if not arguments.no_export:
+        export_run(config, model, workdir)
     return 0
 
 

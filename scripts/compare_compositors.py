@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAN = {
     "emoji_edits/sum_tiny.py": (
         (0, 1, 2),
-        600,
+        500,
         ("emoji_edits_test", "emoji_edits_validation", "emoji_edits_test_paraphrase", "emoji_edits_test_roles"),
     ),
-    "css/tirg_tiny.py": ((0,), 1000, ("css3d_generated_test",)),
+    "css/tirg_tiny.py": ((0,), 800, ("css3d_generated_test", "css3d_generated_validation")),
 }
 
 

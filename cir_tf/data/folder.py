@@ -18,7 +18,7 @@ from tqdm import tqdm
 from cir_tf.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP")  # what a file is decides, not what its name says
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")  # what a file is decides, not what its name says
 SHOWN = 5  # bad pictures named one by one
 BATCH = 64
 THREADS = os.cpu_count() or 1  # Pillow decodes without holding Python's lock

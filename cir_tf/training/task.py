@@ -28,6 +28,7 @@ class RetrievalTask:
         for layer in retriever._flatten_layers():
             if isinstance(layer, BatchNorm):
                 layer.replicas = strategy.num_replicas_in_sync
+                layer.fused = fused_batch_norm if layer.replicas == 1 else None
         with strategy.scope():
             self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.variables = None
@@ -73,6 +74,12 @@ class RetrievalTask:
             share = self.optimizer.scale_loss(loss / context.num_replicas_in_sync)
         self.optimizer.apply(tape.gradient(share, self.variables), self.variables)
         return tf.cast(loss, tf.float32)
+
+
+def fused_batch_norm(x, gamma, beta, epsilon):
+    """TensorFlow's own kernel, for `BatchNorm.fused`; its variance is the unbiased one."""
+    normal = tf.raw_ops.FusedBatchNormV3(x=x, scale=gamma, offset=beta, mean=[], variance=[], epsilon=epsilon)
+    return normal.y, normal.batch_mean, normal.batch_variance
 
 
 def values(variables):

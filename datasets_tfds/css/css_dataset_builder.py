@@ -46,6 +46,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             "is_generated": False,
             "reference_2d": True,
         },
+        css3d_tiny={
+            "description": "Made from a seed; 3-D picture to 3-D picture, a few of them, to try things out.",
+            "pictures": 160,
+            "queries": 240,
+        },
     )
 
     def _info(self):
@@ -87,7 +92,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         if config.is_generated:
             sizes = config.seed, config.pictures, config.queries
-            splits = {split: scenes.make_split(split, *sizes) for split in scenes.SPLITS}
+            splits = {split: scenes.make_split(split, *sizes) for split in scenes.GENERATED_SPLITS}
             return splits, functools.partial(_generated_picture, splits, config.seed)
         folder = Path(dl_manager.manual_dir)
         splits = original.load(folder)
@@ -102,7 +107,7 @@ def _image_id(split, i):
 
 
 def _generated_picture(splits, seed, split, i):
-    rng = np.random.default_rng([seed, scenes.SPLITS.index(split), i])
+    rng = np.random.default_rng([seed, scenes.GENERATED_SPLITS.index(split), i])
     return original.encode_png(render.draw_3d(splits[split].objects_N[i], rng))
 
 

@@ -18,7 +18,8 @@ COLORS = ("gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow")
 SIZES = ("small", "large")
 POSITIONS = tuple(f"{row}-{column}" for row in ("top", "middle", "bottom") for column in ("left", "center", "right"))
 CENTERS = (0.1875, 0.5, 0.8125)  # of the rows and columns, as fractions: 12, 32 and 52 of 64 pixels
-SPLITS = ("train", "test")
+SPLITS = ("train", "test")  # of the original
+GENERATED_SPLITS = (*SPLITS, "validation")
 KINDS = ("add", "remove", "change_color", "change_size", "change_shape")
 
 # Every shape has four colours on each side, and every colour has one or two shapes on each side.
@@ -33,6 +34,7 @@ TRAIN_COMBINATIONS = frozenset(
 )
 COMBINATIONS = {
     "train": TRAIN_COMBINATIONS,
+    "validation": TRAIN_COMBINATIONS,  # new scenes of known objects: what is left of the test is the new objects
     "test": frozenset(itertools.product(SHAPES, COLORS)) - TRAIN_COMBINATIONS,
 }
 
@@ -64,7 +66,7 @@ def make_split(split, seed, pictures, queries):
     """The pictures and queries of a side, a pure function of the arguments.
 
     Args:
-        split: "train" or "test"; sets which combinations of shape and colour occur.
+        split: one of `GENERATED_SPLITS`; sets which combinations of shape and colour occur.
         seed: int.
         pictures: a multiple of 16.
         queries: an even number, at most twice the pictures.
@@ -79,7 +81,7 @@ def make_split(split, seed, pictures, queries):
             f"queries must be a multiple of {EDITS_PER_REFERENCE}, at most {EDITS_PER_REFERENCE} for each of the "
             f"{pictures} pictures. Received: queries={queries}."
         )
-    rng = np.random.default_rng([seed, SPLITS.index(split)])
+    rng = np.random.default_rng([seed, GENERATED_SPLITS.index(split)])
     scene_NP, open_FS = _families(rng, split, pictures // FAMILY_SIZE)
     reference_Q, target_Q, cell_Q = _edits(rng, open_FS, pictures, queries)
     texts_Q = _sentences(rng, scene_NP[reference_Q], scene_NP[target_Q], cell_Q)

@@ -12,8 +12,8 @@ SHARES = (("test", 0.2), ("validation", 0.15), ("train", 0.65))  # of the role f
 # Hair is named for plain adults only. Three families, so that the test has hair edits on people training never saw.
 FIXED_FAMILIES = {"plain woman": "train", "plain man": "train", "plain person": "test"}
 
-# {tone} a skin tone · {noun} {was} woman, man or person, new and old · {role} with its article · {hair} a haircut
-# {them} her, him or them · {their} her, his or their: the reference's pronouns.
+# {tone} a skin tone · {noun} {was} woman, man or person, new and old · {role} with its article, {as_role} after "show"
+# {hair} with a haircut, {give} the order to change it · {they} {them} {their} the reference's pronouns
 TEMPLATES = {
     "skin": (
         "with {tone} skin",
@@ -38,15 +38,15 @@ TEMPLATES = {
     "hair": (
         "{hair}",
         "the same but {hair}",
-        "make {them} {hair}",
+        "{give}",
         "now {hair}",
-        "change {their} hair, {hair} instead",
+        "change the hair, {hair} instead",
         "same {was}, {hair}",
     ),
     "role": (
         "{role} instead",
         "make {them} {role}",
-        "change to {role}",
+        "show {them} {as_role}",
         "same {was} but {role}",
         "now {role}",
         "{role}",
@@ -56,7 +56,6 @@ PARAPHRASES = {
     "skin": ("I want {them} to have {tone} skin", "{tone} skin please", "{their} skin turned {tone}"),
     "gender": ("turn {them} into a {noun}", "could this be a {noun}", "I am looking for a {noun} like this"),
     "hair": ("what would {they} look like {hair}", "I want {them} {hair}", "{hair} please"),
-    "role": ("turn {them} into {role}", "could this be {role}", "I am looking for {role} like this"),
 }
 _TONES = {"none": "yellow"}
 _PRONOUNS = {"woman": ("she", "her", "her"), "man": ("he", "him", "his"), "person": ("they", "them", "their")}
@@ -105,12 +104,16 @@ def say(template, reference, target):
     """The edit from reference to target in the words of a template."""
     they, them, their = _PRONOUNS[reference.gender]
     article = "" if _ACTIVITY.match(target.role) else "an " if target.role[:1] in "aeio" else "a "
+    role = article + target.role
+    hair = _HAIR.get(target.hair, f"with {target.hair}")
     return template.format(
         tone=_TONES.get(target.skin, target.skin),
         noun=target.gender,
         was=reference.gender,
-        hair=_HAIR.get(target.hair, f"with {target.hair}"),
-        role=article + target.role,
+        hair=hair,
+        give=f"give {them} {hair.removeprefix('with ')}" if hair.startswith("with ") else f"make {them} {hair}",
+        role=role,
+        as_role=f"as {role}" if article else role,
         they=they,
         them=them,
         their=their,

@@ -45,3 +45,13 @@ def test_golden_gate_and_residual():
 
 def test_starts_with_one_gate_and_ten_residuals():
     np.testing.assert_array_equal(TIRG(width=4).mix.numpy(), [1, 10])
+
+
+def test_gate_and_residual_are_normalised_apart():
+    tirg = golden_tirg()
+    tirg.mix.assign([0.0, 1.0])
+    before = tirg.fuse(IMAGE, TEXT).numpy()
+    tirg.gate_norm.gamma.assign(2 * np.ones(8))
+    np.testing.assert_array_equal(tirg.fuse(IMAGE, TEXT), before)
+    tirg.residual_norm.gamma.assign(2 * np.ones(8))
+    assert np.abs(tirg.fuse(IMAGE, TEXT) - before).max() > 1e-3

@@ -132,6 +132,16 @@ def test_bytes_and_floats_are_the_same_pixels(name):
     np.testing.assert_allclose(pooled(encoder, image), pooled(encoder, image.astype("float32")), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", IMAGES)
+def test_fractions_of_pixels_survive_mixed_precision(name):
+    with policy("mixed_bfloat16"):
+        encoder = make(name)
+    side = encoder.image_size
+    rising = 200 + 0.4 * np.linspace(-1, 1, side, dtype="float32")  # in bfloat16, all of it would be 200
+    image = np.broadcast_to(rising[None, :, None, None], (1, side, side, 3))
+    assert np.abs(pooled(encoder, image) - pooled(encoder, np.full_like(image, 200))).max() > 1e-4
+
+
 @pytest.mark.parametrize("name", TEXT)
 def test_padding_does_not_matter(name):
     encoder = make(name)

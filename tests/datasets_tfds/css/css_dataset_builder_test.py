@@ -62,18 +62,18 @@ def _convert(archive):
     convert_original.convert(archive / "manual" / original.NPY_NAME)
 
 
-def test_configs_are_three_views_of_four_subsets_the_generated_first():
-    subsets = ("css3d_generated", "css2d_generated", "css3d", "css2d")
+def test_configs_are_three_views_of_each_subset_the_generated_first():
+    subsets = ("css3d_generated", "css2d_generated", "css3d", "css2d", "css3d_tiny")
     assert list(CONFIGS) == [subset + view for subset in subsets for view in ("", "_index", "_gallery")]
     assert {config.reference_2d for name, config in CONFIGS.items() if "2d" in name} == {True}
-    assert {config.is_generated for name, config in CONFIGS.items() if "generated" not in name} == {False}
+    assert {config.subset for config in CONFIGS.values() if not config.is_generated} == {"css3d", "css2d"}
 
 
 def test_generated_rows_and_gallery_join_by_id(tmp_path):
     rows = _build_generated(tmp_path, "css3d_generated_index")
     galleries = _build_generated(tmp_path, "css3d_generated_gallery")
-    assert set(rows) == set(galleries) == {"train", "test"}
-    for split in scenes.SPLITS:
+    assert set(rows) == set(galleries) == set(scenes.GENERATED_SPLITS)
+    for split in scenes.GENERATED_SPLITS:
         data = scenes.make_split(split, 5, 32, 24)
         gallery = {row["image_id"].decode(): row for row in galleries[split]}
         assert list(gallery) == [f"css_{split}_{i:06d}" for i in range(32)]
@@ -95,7 +95,7 @@ def test_triplets_show_the_pictures_of_the_gallery(tmp_path):
     triplets = _build_generated(tmp_path, "css2d_generated")["test"]
     galleries = _build_generated(tmp_path, "css2d_generated_gallery")
     solid, flat = ({r["image_id"]: r["image"] for r in galleries[name]} for name in ("test", "test_2d"))
-    assert set(galleries) == {"train", "test", "train_2d", "test_2d"}
+    assert set(galleries) == {split + form for split in scenes.GENERATED_SPLITS for form in ("", "_2d")}
     assert list(solid) == list(flat)
     for row in triplets:
         np.testing.assert_array_equal(row["reference_image"], flat[row["reference_id"]])

@@ -12,7 +12,7 @@ PLACES = {(row, column): (r, c) for r, row in enumerate(("top", "middle", "botto
           enumerate(("left", "center", "right"))}  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=scenes.SPLITS)
+@pytest.fixture(scope="module", params=scenes.GENERATED_SPLITS)
 def split(request):
     return request.param, scenes.make_split(request.param, 7, 320, 400)
 
