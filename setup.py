@@ -16,7 +16,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=[*find_packages(include=["cir_tf*", "datasets_tfds*"]), "cir_tf.configs.css", "cir_tf.configs.emoji_edits"],
+    packages=[
+        *find_packages(include=["cir_tf*", "datasets_tfds*"]),
+        *(f"cir_tf.configs.{folder.name}" for folder in sorted((HERE / "configs").iterdir())),
+    ],
     package_dir={"cir_tf.configs": "configs"},
     package_data={
         "cir_tf": ["templates/*.html"],

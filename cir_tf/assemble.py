@@ -1,7 +1,6 @@
 """A config's names become parts: the only caller of `registry.create`."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import keras
@@ -44,15 +43,22 @@ def retriever(config, assets):
 
 
 def _check_needs(model, image):
-    features = {"image": model.image_encoder(image), "text": model.text_encoder(np.zeros([2, 3], np.int32))}
+    compositor = model.compositor
+    towers = {"image": model.image_encoder, "text": model.text_encoder}
+    features = {"image": towers["image"](image), "text": towers["text"](np.zeros([2, 3], np.int32))}
     fields = {"pooled": "pooled_BE", "tokens": "tokens_BLE", "maps": "maps"}
-    for tower, needs in (("image", model.compositor.needs_image), ("text", model.compositor.needs_text)):
+    for tower, needs in (("image", compositor.needs_image), ("text", compositor.needs_text)):
         missing = [need for need in needs if getattr(features[tower], fields[need]) in (None, ())]
         if missing:
             raise UserError(
-                f"the compositor {type(model.compositor).__name__} needs {', '.join(missing)} of the {tower} encoder, "
-                f"and {type(getattr(model, tower + '_encoder')).__name__} has none; choose another encoder"
+                f"the compositor {type(compositor).__name__} needs {', '.join(missing)} of the {tower} encoder, "
+                f"and {type(towers[tower]).__name__} has none; choose another encoder"
             )
+    if compositor.needs_equal_width and towers["text"].width != compositor.width:
+        raise UserError(
+            f"the compositor {type(compositor).__name__} needs texts as wide as the shared embedding: "
+            f"text_encoder.width is {towers['text'].width}, width is {compositor.width}; make them equal"
+        )
 
 
 def make_assets(config, texts):
@@ -109,9 +115,18 @@ def training_data(config):
     return rows, reference, target
 
 
-def training_triplets(config, data, model):
-    """The `Triplets` of `training_data`, as a model's tokenizer and picture size want them."""
-    return triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size)
+def training_triplets(config, data, model, strategy):
+    """The `Triplets` of `training_data`, as a model's tokenizer and picture size want them.
+
+    Raises:
+        UserError: rows without their pictures, or a batch that cannot be filled or shared.
+    """
+    try:
+        made = triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size)
+        triplets.check_batch(len(made), config.batch_size, strategy.num_replicas_in_sync)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return made
 
 
 def trained(workdir):
@@ -142,8 +157,3 @@ def index(config):
         return registry.create("retrieval", **config.index)
     except (ValueError, ImportError) as error:
         raise UserError(str(error)) from error
-
-
-def quiet():
-    """Keep TensorFlow's start-up talk off the screen; call it before TensorFlow is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -8,13 +8,12 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np
 import tensorflow as tf
 
 from cir_tf import assemble
 from cir_tf import config as configs
 from cir_tf.data import source
-from cir_tf.data.triplets import Pictures
+from cir_tf.data.triplets import Pictures, positions
 from cir_tf.errors import UserError, run_command
 from cir_tf.evaluation import protocols, runner, table
 from cir_tf.evaluation.encode import in_batches
@@ -45,8 +44,7 @@ def evaluate(config, model, protocol):
 def encode(config, model, texts, rows, reference_gallery, gallery):
     """Every query and every gallery picture as vectors: ({row of the table: [Q, D]}, [N, D])."""
     size, batch = model.image_encoder.image_size, config.eval_batch_size
-    position = {name: row for row, name in enumerate(reference_gallery.ids)}
-    reference_Q = np.array([position[name] for name in rows["reference_id"]])
+    reference_Q = positions(reference_gallery.ids, rows["reference_id"])
     ids_QL = model.text_encoder.tokenizer.tokenize(texts)
     targets = Pictures(gallery.encoded_N, size)
     references = targets if reference_gallery is gallery else Pictures(reference_gallery.encoded_N, size)
@@ -66,16 +64,24 @@ def encode(config, model, texts, rows, reference_gallery, gallery):
     return query_vectors, gallery_ND
 
 
+def find_protocol(name):
+    """The protocol of a name; `UserError` where there is none."""
+    try:
+        return protocols.get(name)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
 def evaluate_run(config, model, workdir, names=()):
     """Score a run under its config's protocols, or those named; print the tables and keep results.json."""
     found = {}
     for name in names or config.evals:
-        try:
-            protocol = protocols.get(name)
-        except ValueError as error:
-            raise UserError(str(error)) from error
+        protocol = find_protocol(name)
         start = time.monotonic()
-        result = evaluate(config, model, protocol)
+        try:
+            result = evaluate(config, model, protocol)
+        except ValueError as error:
+            raise UserError(f"{name} cannot be scored: {error}") from error
         print(f"\n{table.to_text(result)}")
         found[name] = result.to_json() | {"seconds": round(time.monotonic() - start, 1)}
     configs.write_json(Path(workdir) / "results.json", found)

@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from cir_tf import assemble
 from cir_tf import config as configs
 from cir_tf.errors import UserError, run_command
-from cir_tf.evaluate import evaluate_run
+from cir_tf.evaluate import evaluate_run, find_protocol
 from cir_tf.export import export_run
 from cir_tf.training import loop
 from cir_tf.training.strategy import make_strategy
@@ -25,7 +25,7 @@ def train(config, workdir):
     data = assemble.training_data(config)
     assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0]["text"]))
     task = assemble.task(config, assets, strategy)
-    loop.run(task, assemble.training_triplets(config, data, task.retriever), config, workdir)
+    loop.run(task, assemble.training_triplets(config, data, task.retriever, strategy), config, workdir)
     return task.retriever
 
 
@@ -55,6 +55,8 @@ def parse(argv, prog, doc):
 def main(argv):
     """The command line; the exit code."""
     config, workdir, arguments = parse(argv, "python -m cir_tf.train", __doc__)
+    for name in config.evals:
+        find_protocol(name)  # before hours of training, not after
     configs.save(config, workdir)
     print(f"work folder {workdir}")
     model = train(config, workdir)

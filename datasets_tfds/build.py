@@ -19,7 +19,7 @@ def main(argv):
     """Build all configs of a dataset, or one; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m datasets_tfds.build", description=main.__doc__)
     parser.add_argument("name", help=f"one of {', '.join(names())}")
-    parser.add_argument("--config", default="", help="one config instead of all of the default subset")
+    parser.add_argument("--config", action="append", help="this config; may be repeated. Default: the first subset's")
     parser.add_argument("--data_dir", default=os.environ.get("TFDS_DATA_DIR"), help="where prepared data goes")
     parser.add_argument("--manual_dir", default=None, help="where your copy of the dataset lies")
     arguments = parser.parse_args(argv)
@@ -31,10 +31,11 @@ def main(argv):
     package = f"datasets_tfds.{arguments.name}.{arguments.name}_dataset_builder"
     builder_class = importlib.import_module(package).Builder
     configs = {config.name: config for config in builder_class.BUILDER_CONFIGS}
-    if arguments.config and arguments.config not in configs:
-        return _complain(f"{arguments.name} has no config {arguments.config!r}; it has {', '.join(configs)}")
     default = builder_class.BUILDER_CONFIGS[0].subset
-    chosen = [arguments.config] if arguments.config else [n for n, config in configs.items() if config.subset == default]
+    chosen = arguments.config or [name for name, config in configs.items() if config.subset == default]
+    unknown = [name for name in chosen if name not in configs]
+    if unknown:
+        return _complain(f"{arguments.name} has no config {unknown[0]!r}; it has {', '.join(configs)}")
     manual_dir = arguments.manual_dir and Path(arguments.manual_dir).expanduser()
     if manual_dir and not manual_dir.is_dir():
         return _complain(f"--manual_dir={manual_dir} is not a folder")

@@ -54,7 +54,7 @@ class Sizes(NamedTuple):
     width: int
 
 
-FULL = Sizes(configs.DEFAULT, 5, 256, 256, 200, 6, 16_384, 512, 10, 512)
+FULL = Sizes(configs.DEFAULT, 3, 256, 256, 200, 6, 16_384, 512, 10, 512)
 SMALLEST = Sizes(f"{configs.DEFAULT}:runlocal", 1, 8, 80, 2, 1, 60, 3, 2, 16)
 
 
@@ -107,7 +107,10 @@ def generated_triplets(sizes, tokenizer, image_size, rows=1024):
 
 
 def train_row(sizes, name, repeat):
-    """A training step of the default recipe with one compositor, against its matrix products alone."""
+    """A training step of the default recipe with one compositor, against its matrix products alone.
+
+    The products of a tower that a compositor does not use count in the reference, though a step leaves them out.
+    """
     config = configs.load(sizes.recipe, [f"compositor.name={name}"])
     task = assemble.task(config, {"vocabulary.txt": "\n".join(WORDS)}, tf.distribute.get_strategy())
     model = task.retriever

@@ -41,9 +41,7 @@ def train(runs, recipe, name, seed, steps):
     overrides = {"compositor.name": name, "seed": seed, "total_steps": steps}
     start = time.monotonic()
     command = [sys.executable, "-m", "cir_tf.train", f"--config={recipe}", f"--workdir={folder}", "--no_export"]
-    subprocess.run(
-        command + [f"--config.{key}={value}" for key, value in overrides.items()], check=True, cwd=ROOT
-    )
+    subprocess.run(command + [f"--config.{key}={value}" for key, value in overrides.items()], check=True, cwd=ROOT)
     (folder / "seconds").write_text(f"{time.monotonic() - start:.0f}\n")
 
 
@@ -77,7 +75,10 @@ def table_of(runs, recipe):
     """The Markdown table of a recipe's runs."""
     seeds, steps, protocols = PLAN[recipe]
     rows = rows_of(runs, recipe)
-    lines = [f"{steps} steps each, seeds {', '.join(map(str, seeds))}; R@1 in percent with 95 % interval over queries.", ""]
+    lines = [
+        f"{steps} steps each, seeds {', '.join(map(str, seeds))}; R@1 in percent with 95 % interval over queries.",
+        "",
+    ]
     kinds = sorted(rows[0]["cells"][protocols[0]]["groups"]) if rows else []
     heads = [f"{protocols[0]} R@1", "R@10", *kinds, *(f"{protocol} R@1" for protocol in protocols[1:])]
     if len(seeds) > 1:

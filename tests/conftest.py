@@ -11,7 +11,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import pytest
 import tensorflow as tf
 
+from cir_tf.config import DEFAULT
+
 ROOT = Path(__file__).parent.parent
+DEFAULT_SMALL = f"{DEFAULT}:runlocal"
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
@@ -43,9 +46,9 @@ def data_dir(tmp_path_factory):
     """A TFDS folder with what `:runlocal` needs."""
     folder = tmp_path_factory.mktemp("tfds")
     for dataset, subset in (("emoji_edits", "people"), ("css", "css3d_tiny")):
-        for view in ("index", "gallery"):
-            done = run_module("datasets_tfds.build", dataset, f"--config={subset}_{view}", data_dir=folder)
-            assert done.returncode == 0, done.stderr
+        configs = (f"--config={subset}_index", f"--config={subset}_gallery")
+        done = run_module("datasets_tfds.build", dataset, *configs, data_dir=folder)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -53,6 +56,6 @@ def data_dir(tmp_path_factory):
 def trained_run(data_dir, tmp_path_factory):
     """The work folder of a finished `:runlocal` run, and what its command printed."""
     workdir = tmp_path_factory.mktemp("runs") / "emoji"
-    done = run_module("cir_tf.train", "--config=emoji_edits/sum_tiny.py:runlocal", f"--workdir={workdir}", data_dir=data_dir)
+    done = run_module("cir_tf.train", f"--config={DEFAULT_SMALL}", f"--workdir={workdir}", data_dir=data_dir)
     assert done.returncode == 0, done.stderr
     return workdir, done.stdout

@@ -54,7 +54,9 @@ def test_imports_only_go_down(path):
 
 @pytest.mark.parametrize("path", [path for path in SOURCES if place(path) in TENSORFLOW_FREE], ids=str)
 def test_models_are_free_of_tensorflow(path):
-    wrong = [f"{path}:{line} imports {module}" for line, module in imports(path) if module.split(".")[0] == "tensorflow"]
+    wrong = [
+        f"{path}:{line} imports {module}" for line, module in imports(path) if module.split(".")[0] == "tensorflow"
+    ]
     assert not wrong
 
 

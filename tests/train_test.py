@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ROOT, run_module
+from tests.conftest import DEFAULT_SMALL, ROOT, run_module
 
 SMALL = ("--config=css/tirg_tiny.py:runlocal", "--no_export")
 
@@ -18,7 +18,8 @@ def last_weights(workdir):
     """Every saved array of the newest checkpoint."""
     path = tf.train.latest_checkpoint(str(workdir / "checkpoints"))
     reader = tf.train.load_checkpoint(path)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map() if name != "save_counter/.ATTRIBUTES/VARIABLE_VALUE"}
+    names = [name for name in reader.get_variable_to_shape_map() if "save_counter" not in name]
+    return {name: reader.get_tensor(name) for name in names}
 
 
 def test_the_default_run_prints_the_table_and_keeps_everything(trained_run):
@@ -37,7 +38,11 @@ def test_the_same_command_on_a_finished_run_trains_nothing(trained_run, data_dir
     workdir, _ = trained_run
     before = last_weights(workdir)
     done = run_module(
-        "cir_tf.train", "--config=emoji_edits/sum_tiny.py:runlocal", f"--workdir={workdir}", "--no_export", data_dir=data_dir
+        "cir_tf.train",
+        f"--config={DEFAULT_SMALL}",
+        f"--workdir={workdir}",
+        "--no_export",
+        data_dir=data_dir,
     )
     assert done.returncode == 0, done.stderr
     assert "already trained" in done.stdout
@@ -95,22 +100,24 @@ def test_a_run_killed_in_the_middle_ends_like_an_undisturbed_one(data_dir, tmp_p
         (("--config.batch_size=100000",), "batch_size=100000"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, data_dir, tmp_path, capsys, monkeypatch):
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, data_dir, tmp_path, capfd, monkeypatch):
     from cir_tf import train
     from cir_tf.errors import run_command
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
-    configs = () if any(word.startswith("--config=") for word in arguments) else ("--config=emoji_edits/sum_tiny.py:runlocal",)
+    configs = () if any(word.startswith("--config=") for word in arguments) else (f"--config={DEFAULT_SMALL}",)
     with pytest.raises(SystemExit) as stopped:
         run_command(train.main, [*configs, *arguments, f"--workdir={tmp_path / 'run'}"])
     assert stopped.value.code == 2
-    error = capsys.readouterr().err.strip().splitlines()
+    error = capfd.readouterr().err.strip().splitlines()
     assert message in error[-2 if "see the line above" in error[-1] else -1]
     assert "Traceback" not in "\n".join(error)
 
 
 def test_a_dataset_that_needs_the_user_gives_the_command(tmp_path):
-    done = run_module("cir_tf.train", "--config=css/tirg_tiny.py", "--config.subset=css3d", f"--workdir={tmp_path}", data_dir=tmp_path)
+    done = run_module(
+        "cir_tf.train", "--config=css/tirg_tiny.py", "--config.subset=css3d", f"--workdir={tmp_path}", data_dir=tmp_path
+    )
     assert done.returncode == 2
     assert "python -m datasets_tfds.build css --config=css3d_index --manual_dir=FOLDER" in done.stderr
     assert "Traceback" not in done.stderr

@@ -46,7 +46,7 @@ def open_builder(dataset, config, data_dir="", prepare=True):
     data_dir = data_dir or default_data_dir()
     try:
         return tfds.core.read_only_builder.builder_from_files(dataset, config=config, data_dir=data_dir)
-    except tfds.core.load.DatasetNotFoundError as error:
+    except tfds.core.DatasetNotFoundError as error:
         if not prepare:
             raise UserError(f"{dataset}/{config} is not prepared in {data_dir}") from error
     command = [sys.executable, "-m", "datasets_tfds.build", dataset, f"--config={config}", f"--data_dir={data_dir}"]

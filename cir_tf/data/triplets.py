@@ -91,12 +91,20 @@ def make_triplets(rows, reference_gallery, target_gallery, tokenizer, size):
     return Triplets(
         references=targets if same else Pictures(reference_gallery.encoded_N, size),
         targets=targets,
-        reference_R=_positions(reference_gallery.ids, take["reference_id"]),
-        target_R=_positions(target_gallery.ids, take["target_id"]),
+        reference_R=positions(reference_gallery.ids, take["reference_id"]),
+        target_R=positions(target_gallery.ids, take["target_id"]),
         ids_RL=tokenizer.tokenize(take["text"]),
         target_class_R=np.unique(names, return_inverse=True)[1].astype(np.int32),
         unknown_id=tokenizer.unknown_id,
     )
+
+
+def check_batch(rows, batch_size, replicas=1):
+    """Raise ValueError unless there are rows for a batch that the replicas can share equally."""
+    if rows < batch_size:
+        raise ValueError(f"A batch needs its rows. Received: batch_size={batch_size}, {rows} rows.")
+    if batch_size < 1 or batch_size % replicas:
+        raise ValueError(f"Replicas share a batch equally. Received: batch_size={batch_size}, {replicas} replicas.")
 
 
 def batches(triplets, batch_size, seed, start, augment, context=None):
@@ -120,12 +128,9 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
     Raises:
         ValueError: fewer rows than a batch, or a batch that the replicas cannot share equally.
     """
-    if len(triplets) < batch_size:
-        raise ValueError(f"A batch needs its rows. Received: batch_size={batch_size}, {len(triplets)} rows.")
     replicas = context.num_replicas_in_sync if context else 1
     pipelines, mine = (context.num_input_pipelines, context.input_pipeline_id) if context else (1, 0)
-    if batch_size % replicas:
-        raise ValueError(f"Replicas share a batch equally. Received: batch_size={batch_size}, {replicas} replicas.")
+    check_batch(len(triplets), batch_size, replicas)
     per_epoch = len(triplets) // batch_size
     words = triplets.ids_RL.shape[1]
 
@@ -162,9 +167,10 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
     return dataset.map(examples, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _positions(ids, wanted):
+def positions(ids, wanted):
+    """Where each wanted id stands among `ids`: int32 array; ValueError names those that are not there."""
     position = {name: row for row, name in enumerate(ids)}
     lost = [name for name in wanted if name not in position]
     if lost:
-        raise ValueError(f"Every picture of a row must be in its gallery. Received: {len(lost)} that are not: {lost[:3]}.")
+        raise ValueError(f"Every row's picture must be in its gallery. Received: {len(lost)} that are not: {lost[:3]}.")
     return np.array([position[name] for name in wanted], np.int32)

@@ -148,7 +148,12 @@ def _step_of(line):
 
 def _is_chief(strategy):
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or (resolver.task_type, resolver.task_id) in (
-        ("chief", 0),
-        ("worker", 0),
+    return (
+        resolver is None
+        or not resolver.task_type
+        or (resolver.task_type, resolver.task_id)
+        in (
+            ("chief", 0),
+            ("worker", 0),
+        )
     )

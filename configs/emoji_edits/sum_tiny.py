@@ -24,5 +24,9 @@ def get_config(arg=None):
         augment={"shift_pixels": 4, "unknown_word_share": 0.2},
     )
     return small(
-        config, arg, image_encoder={"widths": (4, 4, 4, 8)}, text_encoder={"width": 16}, evals=("emoji_edits_validation",)
+        config,
+        arg,
+        image_encoder={"widths": (4, 4, 4, 8)},
+        text_encoder={"width": 16},
+        evals=("emoji_edits_validation",),
     )

@@ -55,7 +55,7 @@ def test_a_picture_that_is_not_in_the_gallery_is_an_error():
     rows = small_rows(3)
     rows["target_id"][2] = "elsewhere"
     gallery = small_gallery()
-    with pytest.raises(ValueError, match="1 that are not: .'elsewhere'."):
+    with pytest.raises(ValueError, match=r"1 that are not: .'elsewhere'."):
         triplets.make_triplets(rows, gallery, gallery, WordTokenizer(sorted(WORDS)), SIZE)
 
 
@@ -107,10 +107,7 @@ def test_replicas_and_workers_share_the_global_batch_in_order(data):
             for worker in range(pipelines)
         ]
         for step in range(2):
-            if pipelines == 1:
-                found = parts[0][2 * step : 2 * step + 2]
-            else:
-                found = [parts[0][step], parts[1][step]]
+            found = parts[0][2 * step : 2 * step + 2] if pipelines == 1 else [part[step] for part in parts]
             for key in batch_keys():
                 np.testing.assert_array_equal(np.concatenate([part[key] for part in found]), whole[step][key])
 

@@ -26,8 +26,8 @@ def test_every_protocol_removes_the_reference_and_begins_with_its_name():
 
 def test_described_in_one_line():
     assert protocols.get("emoji_edits_test_all").describe() == (
-        "emoji_edits_test_all: queries emoji_edits/people test; gallery all_emoji; reference removed; hit by target id; "
-        "text from text; R@1/5/10/50; by category"
+        "emoji_edits_test_all: queries emoji_edits/people test; gallery all_emoji; reference removed; "
+        "hit by target id; text from text; R@1/5/10/50; by category"
     )
     css = protocols.get("css2d_generated_test").describe()
     assert "gallery test, references from test_2d; reference removed; hit by target class" in css

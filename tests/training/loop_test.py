@@ -96,7 +96,7 @@ def test_no_readable_checkpoint_is_an_error(tmp_path):
     go(config, tmp_path)
     for file in (tmp_path / "checkpoints").glob("ckpt-*.index"):
         file.write_bytes(b"")
-    with pytest.raises(UserError, match="no checkpoint in .* can be read"):
+    with pytest.raises(UserError, match=r"no checkpoint in .* can be read"):
         go(config, tmp_path)
 
 

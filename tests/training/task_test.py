@@ -7,7 +7,6 @@ from cir_tf.data import triplets
 from tests.small import ASSETS, small_config, small_triplets
 
 
-
 @pytest.fixture(scope="module")
 def two_replicas():
     """One for all tests: the CPU's collective operations remember the shapes of an earlier strategy."""
@@ -19,7 +18,9 @@ def trained(strategy, config, steps=1):
     task = assemble.task(config, ASSETS, strategy)
     data = small_triplets(task.retriever)
     with strategy.scope():
-        task.build({key: value[:2] for key, value in next(iter(triplets.batches(data, 8, 0, 0, config.augment))).items()})
+        task.build(
+            {key: value[:2] for key, value in next(iter(triplets.batches(data, 8, 0, 0, config.augment))).items()}
+        )
     iterator = iter(
         strategy.distribute_datasets_from_function(
             lambda context: triplets.batches(data, config.batch_size, config.seed, 0, config.augment, context)
