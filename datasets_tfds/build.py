@@ -25,7 +25,7 @@ def main(argv):
     arguments = parser.parse_args(argv)
     if arguments.name not in names():
         return _complain(f"there is no dataset {arguments.name!r}; there are {', '.join(names())}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow_datasets as tfds
 
     package = f"datasets_tfds.{arguments.name}.{arguments.name}_dataset_builder"

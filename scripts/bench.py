@@ -107,10 +107,7 @@ def generated_triplets(sizes, tokenizer, image_size, rows=1024):
 
 
 def train_row(sizes, name, repeat):
-    """A training step of the default recipe with one compositor, against its matrix products alone.
-
-    The products of a tower that a compositor does not use count in the reference, though a step leaves them out.
-    """
+    """A training step of the default recipe with one compositor, against the products of both towers and itself."""
     config = configs.load(sizes.recipe, [f"compositor.name={name}"])
     task = assemble.task(config, {"vocabulary.txt": "\n".join(WORDS)}, tf.distribute.get_strategy())
     model = task.retriever

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -39,6 +40,12 @@ def run_module(module, *arguments, data_dir=None, cwd=ROOT, timeout=180):
     return subprocess.run(
         command, env=environment, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed():
+    """The same weights in every run of a test."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="session")

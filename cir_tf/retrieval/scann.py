@@ -71,6 +71,7 @@ class ScannIndex(Index):
         if not len(self.vectors_ND):
             return
         self._searcher = self._built(self._scann.scann_ops_pybind)
+        self._longest = np.linalg.norm(self.vectors_ND, axis=1).max()
 
     def _built(self, ops):
         """ScaNN's searcher of `vectors_ND`, in its NumPy or its TensorFlow form."""
@@ -118,7 +119,7 @@ class ScannIndex(Index):
     def _undecided(self, query_QD, found_QK, score_QK, k):
         """Queries whose ties at rank k may go on beyond the candidates: their order is left to the oracle."""
         last_Q = np.where(found_QK < 0, np.inf, score_QK).min(axis=1)
-        norm_Q = np.linalg.norm(query_QD, axis=1) * np.linalg.norm(self.vectors_ND, axis=1).max()
+        norm_Q = np.linalg.norm(query_QD, axis=1) * self._longest
         return np.flatnonzero(score_QK[:, k - 1] <= last_Q + SCORE_ERROR * norm_Q)
 
     def _write(self, folder, extra):
