@@ -1,6 +1,7 @@
 """Score a trained run: `python -m cir_tf.evaluate --workdir=runs/emoji_edits/sum_tiny [--protocol=…]`."""
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -73,8 +74,9 @@ def find_protocol(name):
 
 
 def evaluate_run(config, model, workdir, names=()):
-    """Score a run under its config's protocols, or those named; print the tables and keep results.json."""
-    found = {}
+    """Score a run under its config's protocols, or add those named to results.json; print the tables."""
+    path = Path(workdir) / "results.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if names and path.is_file() else {}
     for name in names or config.evals:
         protocol = find_protocol(name)
         start = time.monotonic()
@@ -84,7 +86,7 @@ def evaluate_run(config, model, workdir, names=()):
             raise UserError(f"{name} cannot be scored: {error}") from error
         print(f"\n{table.to_text(result)}")
         found[name] = result.to_json() | {"seconds": round(time.monotonic() - start, 1)}
-    configs.write_json(Path(workdir) / "results.json", found)
+    configs.write_json(path, found)
     return found
 
 
@@ -92,7 +94,9 @@ def main(argv):
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cir_tf.evaluate", description=__doc__)
     parser.add_argument("--workdir", required=True, help="folder of a trained run")
-    parser.add_argument("--protocol", action="append", default=[], help="instead of the config's own; may be repeated")
+    parser.add_argument(
+        "--protocol", action="append", default=[], help="another than the config's own; may be repeated"
+    )
     arguments = parser.parse_args(argv)
     config, model = assemble.trained(arguments.workdir)
     evaluate_run(config, model, arguments.workdir, arguments.protocol)

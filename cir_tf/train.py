@@ -16,26 +16,30 @@ from cir_tf.errors import UserError, run_command
 from cir_tf.evaluate import evaluate_run, find_protocol
 from cir_tf.export import export_run
 from cir_tf.training import loop
-from cir_tf.training.strategy import make_strategy
+from cir_tf.training.strategy import is_chief, make_strategy
 
 
-def train(config, workdir):
+def train(config, workdir, strategy):
     """Train a config in its work folder and return the trained `Retriever`."""
-    strategy = make_strategy(config.strategy)
     data = assemble.training_data(config)
-    assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0]["text"]))
+    assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0]["text"]), is_chief(strategy))
     task = assemble.task(config, assets, strategy)
     loop.run(task, assemble.training_triplets(config, data, task.retriever, strategy), config, workdir)
     return task.retriever
 
 
-def keep_assets(workdir, make):
-    """The text encoder's files of a run: kept in its folder, made on the first start."""
+def keep_assets(workdir, make, write):
+    """The text encoder's files of a run: from its folder, or made and, where `write` says so, put there."""
     folder = Path(workdir) / "assets"
-    if not folder.is_dir():
-        for name, content in make().items():
-            configs.write_text(folder / name, content)
-    return assemble.load_assets(workdir)
+    if folder.is_dir():
+        return assemble.load_assets(workdir)
+    assets = make()
+    if write:
+        unfinished = folder.with_name("assets.part")
+        for name, content in assets.items():
+            configs.write_text(unfinished / name, content)
+        unfinished.rename(folder)
+    return assets
 
 
 def parse(argv, prog, doc):
@@ -57,12 +61,15 @@ def main(argv):
     config, workdir, arguments = parse(argv, "python -m cir_tf.train", __doc__)
     for name in config.evals:
         find_protocol(name)  # before hours of training, not after
-    configs.save(config, workdir)
-    print(f"work folder {workdir}")
-    model = train(config, workdir)
-    evaluate_run(config, model, workdir)
-    if not arguments.no_export:
-        export_run(config, model, workdir)
+    strategy = make_strategy(config.strategy)
+    if is_chief(strategy):
+        configs.save(config, workdir)
+        print(f"work folder {workdir}")
+    model = train(config, workdir, strategy)
+    if is_chief(strategy):
+        evaluate_run(config, model, workdir)
+        if not arguments.no_export:
+            export_run(config, model, workdir)
     return 0
 
 

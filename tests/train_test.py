@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -127,3 +128,32 @@ def test_an_unwritable_work_folder_is_one_line(data_dir):
     done = run_module("cir_tf.train", *SMALL, "--workdir=/proc/nowhere", data_dir=data_dir)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: cannot write to /proc/nowhere")
+
+
+@pytest.mark.slow
+def test_two_workers_train_like_one_process(data_dir, tmp_path):
+    plain = (*SMALL, "--config.text_encoder.dropout=0.0", "--config.optimizer.name=sgd")
+    done = run_module("cir_tf.train", *plain, f"--workdir={tmp_path / 'one'}", data_dir=data_dir)
+    assert done.returncode == 0, done.stderr
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    command = [sys.executable, "-m", "cir_tf.train", *plain, "--config.strategy=multi_worker"]
+    environment = os.environ | {"TFDS_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
+    workers = [
+        subprocess.Popen(
+            [*command, f"--workdir={tmp_path / 'two'}"],
+            env=environment | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})},
+        )
+        for i in range(2)
+    ]
+    assert [worker.wait(timeout=240) for worker in workers] == [0, 0]
+    losses = [
+        [json.loads(line)["loss"] for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("one", "two")
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    one, two = (last_weights(tmp_path / run) for run in ("one", "two"))
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, atol=1e-4, err_msg=name)

@@ -1,6 +1,7 @@
 """Saved states of a run: the newest that can be read counts."""
 
 import logging
+import tempfile
 from pathlib import Path
 
 import tensorflow as tf
@@ -16,15 +17,16 @@ class Checkpoints:
     Args:
         checkpoint: `tf.train.Checkpoint` with a `step`.
         folder: where they lie.
-        chief: whether this process writes to the folder; other workers write beside it.
+        chief: whether this process writes to the folder. Every worker has to take part in saving and restoring, but
+            what the others write is thrown away.
     """
 
     def __init__(self, checkpoint, folder, chief=True):
         self.checkpoint = checkpoint
         self.folder = Path(folder)
-        # Every worker has to take part in saving; only the chief's files are ever read.
-        place = self.folder if chief else self.folder / f"worker_{id(self)}"
-        self.manager = tf.train.CheckpointManager(checkpoint, str(place), max_to_keep=KEPT)
+        self.thrown_away = None if chief else tempfile.TemporaryDirectory()
+        place = str(self.folder) if chief else self.thrown_away.name
+        self.manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=KEPT)
 
     def save(self):
         """Save the state under its step; the path.
@@ -48,7 +50,8 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints and none can be read.
         """
-        paths = self.manager.checkpoints[::-1]
+        state = tf.train.get_checkpoint_state(str(self.folder))
+        paths = list(state.all_model_checkpoint_paths)[::-1] if state else []
         for path in paths:
             try:
                 status = self.checkpoint.restore(path).assert_existing_objects_matched()

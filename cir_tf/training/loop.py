@@ -13,6 +13,7 @@ from tqdm import tqdm
 from cir_tf.data import triplets
 from cir_tf.errors import UserError
 from cir_tf.training.checkpoints import Checkpoints
+from cir_tf.training.strategy import is_chief
 
 
 def run(task, data, config, workdir):
@@ -30,7 +31,7 @@ def run(task, data, config, workdir):
     """
     workdir, strategy, total = Path(workdir), task.strategy, config.total_steps
     _build(task, data, config)
-    checkpoints = Checkpoints(task.checkpoint(), workdir / "checkpoints", chief=_is_chief(strategy))
+    checkpoints = Checkpoints(task.checkpoint(), workdir / "checkpoints", chief=is_chief(strategy))
     restored = checkpoints.restore()
     start = int(task.step.numpy())
     if start >= total:
@@ -42,7 +43,7 @@ def run(task, data, config, workdir):
             lambda context: triplets.batches(data, config.batch_size, config.seed, start, config.augment, context)
         )
     )
-    log = Log(workdir, start, config.batch_size)
+    log = Log(workdir, start, config.batch_size) if is_chief(strategy) else None
     saved = restored
     with Interrupted() as interrupted, tqdm(total=total, initial=start, unit="step", dynamic_ncols=True) as bar:
         step = start
@@ -53,7 +54,7 @@ def run(task, data, config, workdir):
             _check_finite(losses, step, saved)
             step += count
             bar.update(count)
-            if step % config.log_steps == 0 or step == total:
+            if log and (step % config.log_steps == 0 or step == total):
                 bar.set_postfix(log.write(step, losses[-1], float(task.optimizer.learning_rate)))
             if step % config.checkpoint_steps == 0 or step == total or interrupted:
                 saved = checkpoints.save()
@@ -144,16 +145,3 @@ def _step_of(line):
         return json.loads(line)["step"]
     except (ValueError, KeyError, TypeError):
         return np.inf  # a line cut off by a kill
-
-
-def _is_chief(strategy):
-    resolver = strategy.cluster_resolver
-    return (
-        resolver is None
-        or not resolver.task_type
-        or (resolver.task_type, resolver.task_id)
-        in (
-            ("chief", 0),
-            ("worker", 0),
-        )
-    )

@@ -34,3 +34,9 @@ def make_strategy(name):
         return STRATEGIES[name]()
     except (ValueError, IndexError, tf.errors.OpError) as error:
         raise UserError(f"strategy {name!r} cannot start here: {error}") from error
+
+
+def is_chief(strategy):
+    """True in the one process that writes files: the only one there is, or the first of several workers."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or (resolver.task_type, resolver.task_id) in ((None, None), ("chief", 0), ("worker", 0))

@@ -67,7 +67,8 @@ class RetrievalTask:
         with tf.GradientTape() as tape:
             query, target = self.retriever(_inputs(batch), training=True)
             views_b = self.objective.views(query, target, batch["target_class"], training=True)
-            views_B = {name: context.all_gather(view, axis=0) for name, view in views_b.items()}
+            # Several workers gather by device, and what comes straight from the input has none.
+            views_B = {name: context.all_gather(tf.identity(view), axis=0) for name, view in views_b.items()}
             loss = self.objective.loss(views_B, seed=tf.stack([self.seed, tf.cast(self.step, tf.int32)]))
             # Gradients flow back through the gather from every replica's copy of the loss, and the optimizer sums
             # them once more: a copy each counts for its share.

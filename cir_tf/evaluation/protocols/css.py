@@ -25,6 +25,7 @@ def _protocol(subset, split="test", references=""):
 PROTOCOLS = (
     _protocol("css3d_generated"),
     _protocol("css3d_generated", split="validation"),
+    _protocol("css3d_generated", split="train"),
     _protocol("css2d_generated", references="_2d"),
     _protocol("css3d_tiny"),
     _protocol("css3d"),

@@ -1,7 +1,7 @@
 """Emoji edits: find the person emoji with exactly one attribute changed. The roles of the test are unseen in training.
 
 The headline is `emoji_edits_test`: edits of gender, skin and hair. Edits of the role itself, whose words training never
-saw, and texts in templates it never saw are scored apart.
+saw, and texts in templates it never saw are scored apart; the training queries show how well they were fitted.
 """
 
 from cir_tf.evaluation.protocol import Protocol
@@ -21,6 +21,7 @@ def _protocol(suffix, split, gallery="people"):
 
 
 PROTOCOLS = (
+    _protocol("train", "train"),
     _protocol("validation", "validation"),
     _protocol("validation_roles", "validation_roles"),
     _protocol("test", "test"),
