@@ -8,7 +8,7 @@ class UserError(Exception):
 
 
 def run_command(main, argv=None):
-    """Call `main(argv)`; turn a `UserError` into one line on stderr and exit code 2.
+    """Call `main(argv)`; turn a `UserError`, or a file that cannot be read or written, into one line and exit code 2.
 
     Args:
         main: a function of the list of arguments (without the program's name).
@@ -16,7 +16,7 @@ def run_command(main, argv=None):
     """
     try:
         sys.exit(main(sys.argv[1:] if argv is None else argv))
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

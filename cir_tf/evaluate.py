@@ -94,9 +94,7 @@ def main(argv):
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cir_tf.evaluate", description=__doc__)
     parser.add_argument("--workdir", required=True, help="folder of a trained run")
-    parser.add_argument(
-        "--protocol", action="append", default=[], help="another than the config's own; may be repeated"
-    )
+    parser.add_argument("--protocol", action="append", default=[], help="besides the config's own; may be repeated")
     arguments = parser.parse_args(argv)
     config, model = assemble.trained(arguments.workdir)
     evaluate_run(config, model, arguments.workdir, arguments.protocol)

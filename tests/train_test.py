@@ -25,6 +25,7 @@ def last_weights(workdir):
 
 def test_the_default_run_prints_the_table_and_keeps_everything(trained_run):
     workdir, printed = trained_run
+    assert "emoji_edits/people_index is ready" in printed, "prepared on first use"
     for row in ("model", "image only", "text only", "sum of features", "· gender", "· skin"):
         assert row in printed
     assert "queries emoji_edits/people validation; gallery people; reference removed" in printed
@@ -101,7 +102,7 @@ def test_a_run_killed_in_the_middle_ends_like_an_undisturbed_one(data_dir, tmp_p
         (("--config.batch_size=100000",), "batch_size=100000"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, data_dir, tmp_path, capfd, monkeypatch):
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, data_dir, trained_run, tmp_path, capfd, monkeypatch):
     from cir_tf import train
     from cir_tf.errors import run_command
 
