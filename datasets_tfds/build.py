@@ -22,6 +22,12 @@ def main(argv):
     parser.add_argument("--config", action="append", help="this config; may be repeated. Default: the first subset's")
     parser.add_argument("--data_dir", default=os.environ.get("TFDS_DATA_DIR"), help="where prepared data goes")
     parser.add_argument("--manual_dir", default=None, help="where your copy of the dataset lies")
+    parser.add_argument(
+        "--on_missing",
+        choices=("error", "skip"),
+        default="error",
+        help="what a picture that is missing or broken means: stop, or leave out the rows and gallery entries it is in",
+    )
     arguments = parser.parse_args(argv)
     if arguments.name not in names():
         return _complain(f"there is no dataset {arguments.name!r}; there are {', '.join(names())}")
@@ -41,9 +47,10 @@ def main(argv):
         return _complain(f"--manual_dir={manual_dir} is not a folder")
     for name in chosen:
         try:
+            configs[name].on_missing = arguments.on_missing  # TFDS admits no second config of the same name
             builder = builder_class(config=name, data_dir=arguments.data_dir and Path(arguments.data_dir).expanduser())
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return _complain(f"cannot build {arguments.name}/{name}: {error}")
         except AssertionError as error:  # how TFDS says that the manual folder is missing
             instructions = " ".join(str(builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS or error).split())

@@ -17,10 +17,15 @@ VIEWS = ("triplets", "index", "gallery")
 
 @dataclasses.dataclass
 class ViewConfig(tfds.core.BuilderConfig):
-    """One view of one subset of a dataset."""
+    """One view of one subset of a dataset.
+
+    `on_missing` is what a missing or broken picture of the user's copy means: "error", or "skip", which leaves out the
+    rows and the gallery entries that need it.
+    """
 
     subset: str = ""
     view: str = "triplets"
+    on_missing: str = "error"
 
 
 def view_configs(config_class=ViewConfig, **subsets):
