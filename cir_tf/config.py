@@ -119,19 +119,30 @@ def _apply(config, override):
     place = config
     for parent in parents:
         place = place.get(parent) if isinstance(place, ml_collections.ConfigDict) else None
-    if not isinstance(place, ml_collections.ConfigDict) or last not in place:
+    if not isinstance(place, ml_collections.ConfigDict) or (last not in place and "name" not in place):
         keys = ", ".join(sorted(_flat(config)))
         raise UserError(f"the config has no key {key!r}; its keys are {keys}")
     if not equals:
         raise UserError(f"write --config.{key}=VALUE")
+    if last not in place:  # an argument of a part that is chosen by name; the part itself refuses what it does not know
+        with place.unlocked():
+            place[last] = _literal(text)
+        return
     old = place[last]
     if isinstance(old, ml_collections.ConfigDict):
         raise UserError(f"{key!r} is a group of keys: set one of {', '.join(f'{key}.{name}' for name in old)}")
     try:
-        value = text if isinstance(old, str) else ast.literal_eval(text.capitalize() if type(old) is bool else text)
-        place[last] = value
-    except (ValueError, SyntaxError, TypeError) as error:
+        place[last] = text if isinstance(old, str) else _literal(text)
+    except TypeError as error:
         raise UserError(f"{key} wants a value of type {type(old).__name__}, like {old!r}, not {text!r}") from error
+
+
+def _literal(text):
+    """A number, tuple, True or False as Python writes it (or true, false); anything else is a string."""
+    try:
+        return ast.literal_eval(text.capitalize() if text in ("true", "false") else text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _flat(config, prefix=""):

@@ -28,6 +28,15 @@ PLAN = {
 }
 
 
+# Besides every compositor as it is: what a changed argument shows.
+VARIANTS = {"tirg_even": {"compositor.name": "tirg", "compositor.mix": (1.0, 1.0)}}
+
+
+def compositions():
+    """Name of a row -> what it changes in the recipe."""
+    return {name: {"compositor.name": name} for name in registry.available("compositors")} | VARIANTS
+
+
 def workdir(runs, recipe, name, seed):
     """The work folder of one run."""
     return runs / recipe.partition("/")[0] / f"{name}_seed{seed}"
@@ -38,7 +47,7 @@ def train(runs, recipe, name, seed, steps):
     folder = workdir(runs, recipe, name, seed)
     if (folder / "results.json").exists():
         return
-    overrides = {"compositor.name": name, "seed": seed, "total_steps": steps}
+    overrides = compositions()[name] | {"seed": seed, "total_steps": steps}
     start = time.monotonic()
     command = [sys.executable, "-m", "cir_tf.train", f"--config={recipe}", f"--workdir={folder}", "--no_export"]
     subprocess.run(command + [f"--config.{key}={value}" for key, value in overrides.items()], check=True, cwd=ROOT)
@@ -49,7 +58,7 @@ def rows_of(runs, recipe):
     """One dict per composition: name, minutes, and {protocol: (Estimate of R@1, R@10, lowest and highest seed)}."""
     seeds, _, protocols = PLAN[recipe]
     found = []
-    for name in registry.available("compositors"):
+    for name in compositions():
         folders = [workdir(runs, recipe, name, seed) for seed in seeds]
         if not all((folder / "results.json").exists() for folder in folders):
             continue
@@ -119,7 +128,7 @@ def main():
     if not arguments.table_only:
         for recipe, (seeds, steps, _) in PLAN.items():
             for seed in seeds if arguments.only in ("", recipe) else ():
-                for name in registry.available("compositors"):
+                for name in compositions():
                     train(arguments.runs.resolve(), recipe, name, seed, steps)
     write_tables(arguments.runs, ROOT / "docs" / "results.md")
 

@@ -38,7 +38,7 @@ def test_overrides_keep_the_type():
     ("override", "message"),
     [
         ("sead=1", "no key 'sead'; its keys are .*seed"),
-        ("optimizer.rate=1", "no key 'optimizer.rate'"),
+        ("augment.shift=1", "no key 'augment.shift'"),
         ("seed.deeper=1", "no key 'seed.deeper'"),
         ("seed=many", "seed wants a value of type int, like 0, not 'many'"),
         ("seed=0.5", "seed wants a value of type int"),
@@ -51,6 +51,12 @@ def test_a_wrong_override_is_one_line(override, message):
     with pytest.raises(UserError, match=message) as caught:
         configs.load("", [override])
     assert "\n" not in str(caught.value)
+
+
+def test_arguments_of_a_part_can_be_added():
+    config = configs.load("", ["compositor.name=tirg", "compositor.mix=(1.0, 1.0)", "objective.mask_duplicates=false"])
+    assert config.compositor.to_dict() == {"name": "tirg", "mix": (1.0, 1.0)}
+    assert config.objective.mask_duplicates is False
 
 
 def test_a_missing_recipe_lists_those_there_are():

@@ -68,15 +68,19 @@ class Compositor(keras.layers.Layer):
 
 
 class GatedResidual(Compositor):
-    """What both forms of TIRG share: a_0 sigmoid(gate) * x + a_1 residual, a trainable from (1, 10).
+    """What both forms of TIRG share: a_0 sigmoid(gate) * x + a_1 residual, a trainable.
+
+    Args:
+        width: D.
+        mix: a at the start. With the published (1, 10), what the residual path says drowns the image at first.
 
     Reference: Vo et al., CVPR 2019 (arXiv 1812.07119), section 3.1. The released code's vector a has two further
     entries that nothing reads.
     """
 
-    def __init__(self, width=512, **kwargs):
+    def __init__(self, width=512, mix=(1.0, 10.0), **kwargs):
         super().__init__(width, **kwargs)
-        start = keras.initializers.Constant([1.0, 10.0])
+        start = keras.initializers.Constant(mix)
         self.mix = self.add_weight(name="mix", shape=(2,), initializer=start, autocast=False)
 
     def gated_residual(self, x, gate, residual):

@@ -51,7 +51,7 @@ class _Relations(keras.layers.Layer):
         self.dense_2.build((None, self.dense_1.units))
 
     def call(self, x, text):
-        batch, height, width, channels = x.shape
+        _, height, width, channels = ops.shape(x)
         places_BPC = ops.reshape(x, (-1, height * width, channels))
         # W [o_i; o_j; t] = W_a o_i + W_b o_j + W_c t: three small products, and no pair is ever written out
         first, second, words = ops.split(self.dense_1.kernel, [channels, 2 * channels])
@@ -59,7 +59,9 @@ class _Relations(keras.layers.Layer):
         first_BPF = ops.matmul(places_BPC, first) + text_BF[:, None]
         second_BPF = ops.matmul(places_BPC, second)
         pairs_BPPF = ops.relu(first_BPF[:, :, None] + second_BPF[:, None])
-        return ops.sum(ops.relu(self.dense_2(pairs_BPPF)), axis=(1, 2))
+        pairs_BPPF = ops.relu(self.dense_2(pairs_BPPF))
+        # hundreds of positive numbers: added up in half precision, the later ones would vanish
+        return ops.sum(ops.cast(pairs_BPPF, self.variable_dtype), axis=(1, 2))
 
 
 build = Relationship

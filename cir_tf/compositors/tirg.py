@@ -16,13 +16,14 @@ class TIRG(GatedResidual):
 
     Args:
         width: D.
+        mix: a at the start, published as (1, 10); see `GatedResidual`.
 
     Reference: Vo et al., CVPR 2019 (arXiv 1812.07119), section 3.1. The released code, followed here, has one dense
     layer in the gate where the paper's equation has two.
     """
 
-    def __init__(self, width=512, **kwargs):
-        super().__init__(width, **kwargs)
+    def __init__(self, width=512, mix=(1.0, 10.0), **kwargs):
+        super().__init__(width, mix, **kwargs)
         self.gate_norm = BatchNorm(name="gate_norm")
         self.gate = TorchDense(width, name="gate")
         self.residual_norm = BatchNorm(name="residual_norm")

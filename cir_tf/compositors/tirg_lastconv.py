@@ -18,6 +18,7 @@ class TIRGLastConv(GatedResidual):
 
     Args:
         width: D.
+        mix: a at the start, published as (1, 10); see `GatedResidual`.
 
     Reference: Vo et al., CVPR 2019 (arXiv 1812.07119), section 3.1, and the released code, which has no ReLU between
     the batch normalisation and the first convolution.
@@ -25,8 +26,8 @@ class TIRGLastConv(GatedResidual):
 
     needs_image = ("pooled", "maps")
 
-    def __init__(self, width=512, **kwargs):
-        super().__init__(width, **kwargs)
+    def __init__(self, width=512, mix=(1.0, 10.0), **kwargs):
+        super().__init__(width, mix, **kwargs)
         self.gate = _MapBranch(name="gate")
         self.residual = _MapBranch(name="residual")
 
