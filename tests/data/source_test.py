@@ -1,0 +1,42 @@
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from cir_tf.data import source
+from cir_tf.errors import UserError
+
+
+def test_rows_and_pictures_are_those_of_tfds(data_dir):
+    index = source.open_builder("css", "css3d_tiny_index", data_dir)
+    rows = source.read_rows(index, "test")
+    expected = list(tfds.as_numpy(index.as_dataset(split="test")))
+    assert len(rows["query_id"]) == len(expected) == 240
+    for key in ("query_id", "reference_id", "text", "target_id", "target_class", "category"):
+        assert rows[key] == [row[key].decode() for row in expected]
+    assert rows["captions"] == [[text.decode() for text in row["captions"]] for row in expected]
+    assert rows["target_ids"] == [[]] * 240
+    assert all(rows["has_target"])
+
+    builder = source.open_builder("css", "css3d_tiny_gallery", data_dir)
+    gallery = source.read_gallery(builder, "validation")
+    assert len(gallery.ids) == len(gallery.encoded_N) == len(gallery.target_class) == 160
+    for number, row in enumerate(tfds.as_numpy(builder.as_dataset(split="validation").take(3))):
+        assert gallery.ids[number] == row["image_id"].decode()
+        assert gallery.target_class[number] == row["target_class"].decode()
+        assert (tf.io.decode_image(gallery.encoded_N[number]).numpy() == row["image"]).all()
+
+
+def test_a_split_or_a_dataset_that_is_not_there(data_dir, tmp_path):
+    index = source.open_builder("css", "css3d_tiny_index", data_dir)
+    with pytest.raises(UserError, match="has no split 'dev'; it has train, test, validation"):
+        source.read_rows(index, "dev")
+    with pytest.raises(UserError, match=r"css/css3d_tiny_index is not prepared in"):
+        source.open_builder("css", "css3d_tiny_index", str(tmp_path), prepare=False)
+
+
+def test_the_data_folder_is_that_of_tfds(monkeypatch, tmp_path):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert source.default_data_dir() == str(tmp_path)
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert source.default_data_dir().endswith("tensorflow_datasets")
+    assert "~" not in source.default_data_dir()
