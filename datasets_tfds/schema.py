@@ -25,7 +25,7 @@ class ViewConfig(tfds.core.BuilderConfig):
 
     subset: str = ""
     view: str = "triplets"
-    on_missing: str = "error"
+    on_missing: str = "error"  # or "skip": rows and gallery entries without a usable picture are dropped, and counted
 
 
 def view_configs(config_class=ViewConfig, **subsets):

@@ -124,11 +124,12 @@ def main():
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "compare", help="where the work folders lie")
     parser.add_argument("--table_only", action="store_true", help="make the tables from the runs that are there")
     parser.add_argument("--only", default="", help="one recipe of the plan")
+    parser.add_argument("--compositions", default=",".join(compositions()), help="those to train (%(default)s)")
     arguments = parser.parse_args()
     if not arguments.table_only:
         for recipe, (seeds, steps, _) in PLAN.items():
             for seed in seeds if arguments.only in ("", recipe) else ():
-                for name in compositions():
+                for name in arguments.compositions.split(","):
                     train(arguments.runs.resolve(), recipe, name, seed, steps)
     write_tables(arguments.runs, ROOT / "docs" / "results.md")
 

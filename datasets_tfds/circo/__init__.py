@@ -1,0 +1,1 @@
+"""The TFDS dataset `circo`: COCO photos, several accepted answers for each query."""
