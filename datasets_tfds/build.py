@@ -28,6 +28,7 @@ def main(argv):
         default="error",
         help="what a picture that is missing or broken means: stop, or leave out the rows and gallery entries it is in",
     )
+    parser.add_argument("--overwrite", action="store_true", help="build again what is there, after your copy changed")
     arguments = parser.parse_args(argv)
     if arguments.name not in names():
         return _complain(f"there is no dataset {arguments.name!r}; there are {', '.join(names())}")
@@ -45,11 +46,12 @@ def main(argv):
     manual_dir = arguments.manual_dir and Path(arguments.manual_dir).expanduser()
     if manual_dir and not manual_dir.is_dir():
         return _complain(f"--manual_dir={manual_dir} is not a folder")
+    again = {"download_mode": tfds.GenerateMode.REUSE_CACHE_IF_EXISTS} if arguments.overwrite else {}
     for name in chosen:
         try:
             configs[name].on_missing = arguments.on_missing  # TFDS admits no second config of the same name
             builder = builder_class(config=name, data_dir=arguments.data_dir and Path(arguments.data_dir).expanduser())
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **again))
         except (OSError, ValueError) as error:
             return _complain(f"cannot build {arguments.name}/{name}: {error}")
         except AssertionError as error:  # how TFDS says that the manual folder is missing

@@ -29,7 +29,11 @@ PLAN = {
 
 
 # Besides every compositor as it is: what a changed argument shows.
-VARIANTS = {"tirg_even": {"compositor.name": "tirg", "compositor.mix": (1.0, 1.0)}}
+VARIANTS = {
+    "tirg_even": {"compositor.name": "tirg", "compositor.mix": (1.0, 1.0)},
+    "sum_unmoved": {"compositor.name": "sum", "augment.shift_pixels": 0},
+    "sum_all_words": {"compositor.name": "sum", "augment.unknown_word_share": 0.0},
+}
 
 
 def compositions():
