@@ -38,7 +38,14 @@ def evaluate(config, model, protocol):
     query_vectors, gallery_ND = encode(config, model, rows[protocol.text], rows, reference_gallery, gallery)
     arrays = {"ids": gallery.ids, "target_class": gallery.target_class}
     return runner.evaluate(
-        protocol, rows, arrays, query_vectors, gallery_ND, lambda: assemble.index(config), seed=config.seed
+        protocol,
+        rows,
+        arrays,
+        query_vectors,
+        gallery_ND,
+        lambda: assemble.index(config),
+        seed=config.seed,
+        gaps=source.gaps(pictures),
     )
 
 

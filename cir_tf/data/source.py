@@ -84,6 +84,12 @@ def read_gallery(builder, split):
     return Gallery(_text(columns["image_id"]), np.array(columns["image"], object), _text(columns["target_class"]))
 
 
+def gaps(builder):
+    """What the user's copy lacked when a dataset was built: {"missing": int, "bad": int}, empty for generated ones."""
+    metadata = builder.info.metadata or {}
+    return {key: metadata[key] for key in ("missing", "bad") if key in metadata}
+
+
 def _examples(builder, split, decoders):
     if split not in builder.info.splits:
         choices = ", ".join(builder.info.splits)

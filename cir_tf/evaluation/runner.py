@@ -26,7 +26,7 @@ class Result:
     Attributes:
         protocol: `Protocol`.
         seed: of the intervals.
-        data: counts and hashes (12 digits of SHA-256 over the sorted ids) of queries and gallery.
+        data: counts and hashes (12 digits of SHA-256 over the sorted ids) of queries and gallery, and `gaps`.
         index: {"kind", "is_exact", "recall"}; recall is that of the exact best 10, on the model's queries.
         metrics: row name -> {"overall": {metric: Estimate}, "groups": {group: {metric: Estimate}}}; fractions.
         queries: of each query of the model, as lists: query_id, reference_id, text, category, target_ids (one accepted
@@ -65,7 +65,7 @@ class Targets(NamedTuple):
     target_QT: Any
 
 
-def evaluate(protocol, rows, gallery, query_vectors, gallery_vectors_ND, make_index, seed=0):
+def evaluate(protocol, rows, gallery, query_vectors, gallery_vectors_ND, make_index, seed=0, gaps=None):
     """Rank the gallery for every query and score the rankings.
 
     Args:
@@ -77,6 +77,7 @@ def evaluate(protocol, rows, gallery, query_vectors, gallery_vectors_ND, make_in
         gallery_vectors_ND: floats, in the order of `gallery`.
         make_index: function without arguments that gives an empty `Index`.
         seed: of the bootstrap intervals.
+        gaps: what the user's copy of the dataset lacks, {"missing": int, "bad": int}; printed with every result.
 
     Returns:
         `Result`.
@@ -103,7 +104,7 @@ def evaluate(protocol, rows, gallery, query_vectors, gallery_vectors_ND, make_in
     return Result(
         protocol=protocol,
         seed=seed,
-        data=_stamp(rows, gallery),
+        data=_stamp(rows, gallery) | (gaps or {}),
         index={
             "kind": index.kind,
             "is_exact": index.is_exact,

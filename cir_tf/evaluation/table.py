@@ -14,6 +14,8 @@ def header(result):
         f"index {index['kind']}, " + ("exact" if index["is_exact"] else f"recall@10 {100 * index['recall']:.1f}"),
         f"version {result.version}",
     ]
+    if data.get("missing") or data.get("bad"):
+        parts.append(f"the copy lacks {data['missing']} pictures and has {data['bad']} broken ones")
     return "; ".join(parts)
 
 

@@ -204,3 +204,12 @@ def test_table_says_that_an_index_is_not_exact():
     result = evaluate(BY_ID, ROWS, GALLERY, QUERY_VECTORS, IDENTITY, BruteForceIndex)
     result = dataclasses.replace(result, index={"kind": "scann", "is_exact": False, "recall": 0.987})
     assert "index scann, recall@10 98.7" in table.header(result)
+
+
+def test_what_a_copy_lacks_is_printed_with_its_results():
+    def head(gaps):
+        return table.header(evaluate(BY_ID, ROWS, GALLERY, QUERY_VECTORS, IDENTITY, BruteForceIndex, gaps=gaps))
+
+    assert "the copy lacks 3 pictures and has 1 broken ones" in head({"missing": 3, "bad": 1})
+    assert "lacks" not in head({"missing": 0, "bad": 0})
+    assert "lacks" not in head(None)
