@@ -8,11 +8,18 @@
 """
 
 import dataclasses
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
+
+from datasets_tfds import pictures
 
 VIEWS = ("triplets", "index", "gallery")
+HIDDEN_HWC = np.zeros((1, 1, 3), np.uint8)  # in the place of a target that is hidden, or that is a class
 
 
 @dataclasses.dataclass
@@ -103,12 +110,12 @@ def query_row(query_id, reference_id, text, target_id="", *, captions=None, **fi
     return row | fields
 
 
-def gallery_row(image_id, image, *, relpath="", target_class="", category=""):
+def gallery_row(image_id, image=None, *, relpath="", target_class="", category=""):
     """One row of the `gallery` view.
 
     Args:
         image_id: string, unique in the gallery.
-        image: encoded bytes in a file object, a path, or uint8 [H, W, 3].
+        image: encoded bytes in a file object, a path, uint8 [H, W, 3], or None where `CopyBuilder` adds it.
     """
     return {
         "image_id": image_id,
@@ -117,3 +124,121 @@ def gallery_row(image_id, image, *, relpath="", target_class="", category=""):
         "category": category,
         "relpath": relpath,
     }
+
+
+def needs(row):
+    """The pictures a row cannot do without: a gallery row its own, others the reference and every accepted one."""
+    if "image_id" in row:
+        return [row["image_id"]]
+    return list(filter(None, dict.fromkeys([row["reference_id"], row["target_id"], *row["target_ids"]])))
+
+
+def value(mapping, key, kind, where, default=None):
+    """What an annotation file has under a key; a key without a default must be there.
+
+    Args:
+        mapping: what should be an object of JSON.
+        key: string.
+        kind: the type of the value, or several.
+        where: file and row, for the message.
+
+    Raises:
+        ValueError: it is not there, or of another type.
+    """
+    found = mapping.get(key, default) if isinstance(mapping, dict) else None
+    if not isinstance(found, kind) or isinstance(found, bool):
+        raise ValueError(f"{where}: {key!r} is missing or of the wrong type.")
+    return found
+
+
+def info(builder, row_extras=None, gallery_extras=None, **fields):
+    """The `tfds.core.DatasetInfo` of a builder's view.
+
+    Args:
+        builder: a `tfds.core.GeneratorBasedBuilder` with a `ViewConfig`.
+        row_extras, gallery_extras: the dataset's own features of query rows and of gallery rows, or None.
+        **fields: `homepage`, `license`, `metadata` and the like.
+    """
+    view = builder.builder_config.view
+    extras = gallery_extras if view == "gallery" else row_extras
+    return builder.dataset_info_from_configs(
+        features=features(view, **(extras or {})),
+        supervised_keys=supervised_keys(view),
+        disable_shuffling=True,
+        **fields,
+    )
+
+
+class Copy(NamedTuple):
+    """What a user's copy has for one view.
+
+    Attributes:
+        root: the folder that `locate` counts from.
+        splits: split -> list of rows without pictures, in order.
+        locate: function image id -> candidate paths of its picture below `root`, as in `pictures.Local`.
+        ids: the pictures to look at, where these are more than the rows need, so that all views have the same stamp.
+    """
+
+    root: Any
+    splits: dict
+    locate: Any
+    ids: Any = ()
+
+
+class CopyBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A dataset made from a user's copy; the subclass reads the annotations, this class sees to the pictures.
+
+    Attributes:
+        LIFT_LIMIT: as in `pictures.Local`.
+    """
+
+    LIFT_LIMIT = False
+
+    def _read(self, manual_dir):
+        """The `Copy` in a folder for the view of the config; may add to `self.info.metadata`."""
+        raise NotImplementedError
+
+    def _needs(self, split, row):
+        """Ids of the pictures a row cannot do without."""
+        del split
+        return needs(row)
+
+    def _keep(self, split, rows, local):
+        """The rows of a split whose pictures can be used."""
+        return [row for row in rows if all(map(local.keeps, self._needs(split, row)))]
+
+    def _split_generators(self, dl_manager):
+        config, metadata = self.builder_config, self.info.metadata
+        root, splits, locate, more = self._read(Path(dl_manager.manual_dir))
+        kept, local = splits, None
+        if config.view != "index" or config.on_missing == "skip":
+            ids = [name for split, rows in splits.items() for row in rows for name in self._needs(split, row)]
+            local = pictures.Local(root, locate, [*more, *ids], config.on_missing, self.LIFT_LIMIT)
+            metadata.update(local.metadata())
+            kept = {split: self._keep(split, rows, local) for split, rows in splits.items()}
+        # TFDS refuses a split without rows.
+        left_out = metadata.get("left_out", {}) | {split: "no row is left" for split, rows in kept.items() if not rows}
+        if not any(kept.values()):
+            raise ValueError(
+                f"{root} makes no row of {config.name}: there is none, or all need pictures that are missing or broken"
+            )
+        for split, reason in left_out.items():
+            logging.warning("%s: the split %s is left out: %s", self.name, split, reason)
+        dropped = {split: len(rows) - len(kept[split]) for split, rows in splits.items()}
+        metadata.update(left_out=left_out, dropped=dropped)
+        return {split: self._generate_examples(rows, local) for split, rows in kept.items() if rows}
+
+    def _generate_examples(self, rows, local):
+        view = self.builder_config.view
+        for row in rows:
+            if view == "gallery":
+                name = row["image_id"]
+                relpath = row["relpath"] or local.relpath(name)
+                yield name, row | {"image": io.BytesIO(local.bytes(name)), "relpath": relpath}
+            elif view == "index":
+                yield row["query_id"], row
+            else:
+                reference, target = row["reference_id"], row["target_id"]
+                target_image = io.BytesIO(local.bytes(target)) if target else HIDDEN_HWC
+                images = {"reference_image": io.BytesIO(local.bytes(reference)), "target_image": target_image}
+                yield row["query_id"], row | images

@@ -35,11 +35,6 @@ def load(root, with_rows=True):
     return files, {split: read_rows(split, path, files) for split, path in paths.items()}
 
 
-def needs(row):
-    """The pictures a row cannot do without: the reference and every accepted image."""
-    return [row["reference_id"], *row["target_ids"]]
-
-
 def read_gallery(path):
     """Decimal image id -> file name, in file order.
 
@@ -50,7 +45,7 @@ def read_gallery(path):
         listed = json.loads(path.read_text(encoding="utf-8"), object_hook=_essential)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: cut off, or not JSON in UTF-8 ({error})") from error
-    images = _value(listed, "images", list, str(path))
+    images = schema.value(listed, "images", list, str(path))
     files = {}
     for place, image in enumerate(images):
         where = f"{path}: image {place}"
@@ -82,7 +77,7 @@ def read_rows(split, path, files):
         row = _row(split, raw, where)
         if row["query_id"] in rows:
             raise ValueError(f"{where}: the id {row['query_id']} comes twice.")
-        unknown = [image_id for image_id in needs(row) if image_id not in files]
+        unknown = [image_id for image_id in schema.needs(row) if image_id not in files]
         if unknown:
             raise ValueError(f"{where}: the image {unknown[0]} is not in {Path(LIST).name}.")
         rows[row["query_id"]] = row
@@ -90,22 +85,22 @@ def read_rows(split, path, files):
 
 
 def _row(split, raw, where):
-    caption = _value(raw, "relative_caption", str, where)
+    caption = schema.value(raw, "relative_caption", str, where)
     accepted = []
     if split != "test":
-        accepted = [_value(raw, "target_img_id", int, where), *_value(raw, "gt_img_ids", list, where)]
-    aspects = _value(raw, "semantic_aspects", list, where, [])
+        accepted = [schema.value(raw, "target_img_id", int, where), *schema.value(raw, "gt_img_ids", list, where)]
+    aspects = schema.value(raw, "semantic_aspects", list, where, [])
     if any(type(image_id) is not int for image_id in accepted) or any(type(aspect) is not str for aspect in aspects):
         raise ValueError(f"{where}: 'gt_img_ids' should hold numbers and 'semantic_aspects' strings.")
     targets = list(dict.fromkeys(map(str, accepted)))
     return schema.query_row(
-        str(_value(raw, "id", int, where)),
-        str(_value(raw, "reference_img_id", int, where)),
+        str(schema.value(raw, "id", int, where)),
+        str(schema.value(raw, "reference_img_id", int, where)),
         caption.strip(),
         targets[0] if targets else "",
         captions=[caption],
         target_ids=targets,
-        shared_concept=_value(raw, "shared_concept", str, where),
+        shared_concept=schema.value(raw, "shared_concept", str, where),
         semantic_aspects=aspects,
     )
 
@@ -113,11 +108,3 @@ def _row(split, raw, where):
 def _essential(mapping):
     """Keeps two values of each picture while COCO's large file is read, instead of all eight."""
     return (mapping.get("id"), mapping["file_name"]) if "file_name" in mapping else mapping
-
-
-def _value(mapping, key, kind, where, default=None):
-    """The value of a key; a key without a default must be there."""
-    value = mapping.get(key, default) if isinstance(mapping, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{where}: {key!r} is missing or of the wrong type.")
-    return value

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from datasets_tfds import schema
 from datasets_tfds.circo import annotations
 
 
@@ -10,7 +11,7 @@ def survey(manual_dir):
     root = Path(manual_dir)
     files, rows = annotations.load(root)
     splits = {
-        split: {"rows": [(row["query_id"], annotations.needs(row)) for row in part], "gallery": []}
+        split: {"rows": [(row["query_id"], schema.needs(row)) for row in part], "gallery": []}
         for split, part in rows.items()
     }
     splits["test"]["gallery"] = list(files)

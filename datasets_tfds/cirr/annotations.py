@@ -109,26 +109,26 @@ def read_rows(split, path, relpaths, extended_path=None):
 
 
 def _row(split, raw, where):
-    caption = _value(raw, "caption", str, where)
-    target = _value(raw, "target_hard", str, where, "" if split == "test" else None)
-    soft = _value(raw, "target_soft", dict, where, {})
-    group = _value(raw, "img_set", dict, where, {})
-    members = _value(group, "members", list, where, [])
+    caption = schema.value(raw, "caption", str, where)
+    target = schema.value(raw, "target_hard", str, where, "" if split == "test" else None)
+    soft = schema.value(raw, "target_soft", dict, where, {})
+    group = schema.value(raw, "img_set", dict, where, {})
+    members = schema.value(group, "members", list, where, [])
     if not all(isinstance(name, str) for name in members):
         raise ValueError(f"{where}: 'members' should be a list of names.")
     if split != "train" and len(set(members)) != 6:
         raise ValueError(f"{where}: 'members' should be six different images.")
     return schema.query_row(
-        str(_value(raw, "pairid", int, where)),
-        _value(raw, "reference", str, where),
+        str(schema.value(raw, "pairid", int, where)),
+        schema.value(raw, "reference", str, where),
         caption.strip(),
         target,
         captions=[caption],
         group_ids=members,
         soft_target_ids=list(soft),
-        soft_target_weights=[float(_value(soft, name, (int, float), where)) for name in soft],
+        soft_target_weights=[float(schema.value(soft, name, (int, float), where)) for name in soft],
         caption_extend=[""] * AUXILIARY,
-        group_id=_value(group, "id", int, where, -1),
+        group_id=schema.value(group, "id", int, where, -1),
     )
 
 
@@ -137,19 +137,11 @@ def _extended(path):
     answers = {}
     for place, raw in enumerate(pictures.read_json(path, list)):
         where = f"{path}: row {place}"
-        texts = _value(raw, "caption_extend", dict, where)
-        pair = str(_value(raw, "pairid", int, where))
-        answers[pair] = [_value(texts, str(k), str, where) for k in range(AUXILIARY)]
+        texts = schema.value(raw, "caption_extend", dict, where)
+        pair = str(schema.value(raw, "pairid", int, where))
+        answers[pair] = [schema.value(texts, str(k), str, where) for k in range(AUXILIARY)]
     return answers
 
 
 def _find(root, name):
     return next((path for path in (root / "cirr" / name, root / name) if path.is_file()), None)
-
-
-def _value(mapping, key, kind, where, default=None):
-    """The value of a key; a key without a default must be there."""
-    value = mapping.get(key, default) if isinstance(mapping, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{where}: {key!r} is missing or of the wrong type.")
-    return value

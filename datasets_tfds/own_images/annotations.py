@@ -155,13 +155,12 @@ def read_classes(folder, skip=False):
     return classes, left_out
 
 
-def by_split(triplets, local=None):
-    """Split -> its rows in the table's order, less those that need a picture which `local` does not keep."""
-    kept = {}
+def by_split(triplets):
+    """Split -> its rows in the table's order."""
+    parts = {}
     for triplet in triplets:
-        if local is None or all(map(local.keeps, triplet.needs)):
-            kept.setdefault(triplet.split, []).append(triplet)
-    return kept
+        parts.setdefault(triplet.split, []).append(triplet)
+    return parts
 
 
 def straddling(triplets):

@@ -1,14 +1,13 @@
 """Small builds of every view from a toy copy, whole and with holes."""
 
 import dataclasses
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from datasets_tfds.circo.circo_dataset_builder import Builder
+from tests.datasets_tfds import copies
 from tests.datasets_tfds.circo import toy
 
 CONFIGS = {config.subset + "/" + config.view: config for config in Builder.BUILDER_CONFIGS}
@@ -116,7 +115,7 @@ def test_split_without_rows_is_left_out_with_a_note(root):
 def test_nothing_left_is_an_error(root):
     for image_id in (303, 101, 7, 40000):
         toy.picture_path(root, image_id).unlink()
-    with pytest.raises(ValueError, match="no row is left"):
+    with pytest.raises(ValueError, match="makes no row of toy_"):
         _build(root, "triplets", on_missing="skip")
 
 
@@ -141,14 +140,8 @@ def test_licence_says_non_commercial(tmp_path):
     assert "Textual Inversion" in info.citation
 
 
-class CircoTest(tfds.testing.DatasetBuilderTestCase):
+class CircoTest(copies.ToyCopy, tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
     BUILDER_CONFIG_NAMES_TO_TEST = ["coco2017_unlabeled"]
     SPLITS = {"validation": 2, "test": 3}
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.EXAMPLE_DIR = str(toy.write(Path(folder.name)))
+    write = staticmethod(toy.write)

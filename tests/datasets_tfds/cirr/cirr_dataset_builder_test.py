@@ -1,14 +1,13 @@
 """Small builds of every view from a toy copy, in every layout and with holes."""
 
 import dataclasses
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from datasets_tfds.cirr.cirr_dataset_builder import Builder
+from tests.datasets_tfds import copies
 from tests.datasets_tfds.cirr import toy
 
 CONFIGS = {config.name: config for config in Builder.BUILDER_CONFIGS}
@@ -137,13 +136,13 @@ def test_skip_drops_rows_whose_set_has_a_hole(root):
     (root / "test1/test1-4-2-img1.png").unlink()  # only a member
     builder, rows = _build(root, "rc2_index", on_missing="skip")
     assert list(rows) == ["train", "validation"]
-    assert builder.info.metadata["left_out"] == {"test": "no row or picture is left"}
+    assert builder.info.metadata["left_out"] == {"test": "no row is left"}
 
 
 def test_nothing_left_is_an_error(root):
     for name in ("train/33/train-3-0-img1.png", "dev/dev-5-1-img0.png", "test1/test1-4-2-img1.png"):
         (root / name).unlink()
-    with pytest.raises(ValueError, match="no row is left"):
+    with pytest.raises(ValueError, match="makes no row of toy_"):
         _build(root, "rc2_index", on_missing="skip")
 
 
@@ -162,14 +161,8 @@ def test_licence_and_citation_are_stated(tmp_path):
     assert info.supervised_keys is None
 
 
-class CirrTest(tfds.testing.DatasetBuilderTestCase):
+class CirrTest(copies.ToyCopy, tfds.testing.DatasetBuilderTestCase):
     DATASET_CLASS = Builder
     BUILDER_CONFIG_NAMES_TO_TEST = ["rc2"]
     SPLITS = {"train": 2, "validation": 2, "test": 1}
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.EXAMPLE_DIR = str(toy.write(Path(folder.name)))
+    write = staticmethod(toy.write)

@@ -1,31 +1,18 @@
 """Tiny builds of every view of Fashion200k, from whole and from damaged copies."""
 
-import dataclasses
-import tempfile
-from pathlib import Path
-
 import pytest
 import tensorflow_datasets as tfds
 
 from datasets_tfds.fashion200k import labels
 from datasets_tfds.fashion200k.fashion200k_dataset_builder import Builder
+from tests.datasets_tfds import copies
 from tests.datasets_tfds.fashion200k import toy
 
-CONFIGS = {config.name: config for config in Builder.BUILDER_CONFIGS}
 BLUE, TOP = "women/dresses/mini_dresses/42/42_0.jpeg", "women/tops/shirts/71/71_0.jpeg"
 
 
 def _builder(root, name, on_missing="error"):
-    """Prepares a config and returns its builder."""
-    config = dataclasses.replace(CONFIGS[name], name=f"{name}_{on_missing}", on_missing=on_missing)
-    builder = Builder(data_dir=tempfile.mkdtemp(dir=root.parent), config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=root))
-    return builder
-
-
-def _rows(builder):
-    """Split -> rows as they are read back."""
-    return {split: list(tfds.as_numpy(builder.as_dataset(split=split))) for split in builder.info.splits}
+    return copies.prepare(Builder, root, name, on_missing)
 
 
 def _column(rows, key):
@@ -37,19 +24,9 @@ def copy(tmp_path):
     return toy.write(tmp_path / "fashion200k")
 
 
-class _ToyCopy:
+class _ToyCopy(copies.ToyCopy):
     DATASET_CLASS = Builder
-
-    @classmethod
-    def setUpClass(cls):
-        cls._folder = tempfile.TemporaryDirectory()
-        cls.EXAMPLE_DIR = toy.write(Path(cls._folder.name) / "fashion200k")
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls._folder.cleanup()
+    write = staticmethod(toy.write)
 
 
 class RowsTest(_ToyCopy, tfds.testing.DatasetBuilderTestCase):
@@ -63,7 +40,7 @@ class GalleryTest(_ToyCopy, tfds.testing.DatasetBuilderTestCase):
 
 
 def test_rows_say_how_the_captions_differ(copy):
-    rows = _rows(_builder(copy, "tirg_index"))["test"]
+    rows = copies.read(_builder(copy, "tirg_index"))["test"]
     ends = [tuple(line.split()) for line in toy.QUERIES]
     assert list(zip(_column(rows, "reference_id"), _column(rows, "target_id"), strict=True)) == ends
     assert _column(rows, "query_id") == ["test-0", "test-1", "test-2"]
@@ -75,7 +52,7 @@ def test_rows_say_how_the_captions_differ(copy):
 
 
 def test_gallery_is_in_the_order_of_the_sorted_label_files(copy):
-    galleries = _rows(_builder(copy, "tirg_gallery"))
+    galleries = copies.read(_builder(copy, "tirg_gallery"))
     for split, rows in galleries.items():
         assert _column(rows, "image_id") == _column(rows, "relpath") == toy.paths(split)
         assert _column(rows, "category") == [kind for kind, *_ in toy.LABELS[split]]
@@ -86,8 +63,8 @@ def test_gallery_is_in_the_order_of_the_sorted_label_files(copy):
 
 
 def test_every_picture_with_the_targets_caption_is_a_hit(copy):
-    gallery = _rows(_builder(copy, "tirg_gallery"))["test"]
-    rows = _rows(_builder(copy, "tirg_index"))["test"]
+    gallery = copies.read(_builder(copy, "tirg_gallery"))["test"]
+    rows = copies.read(_builder(copy, "tirg_index"))["test"]
     hits = [
         [entry["image_id"].decode() for entry in gallery if entry["target_class"] == row["target_class"]]
         for row in rows
@@ -99,7 +76,7 @@ def test_every_picture_with_the_targets_caption_is_a_hit(copy):
 @pytest.mark.parametrize("strip", ["", "women/"])
 def test_every_layout_gives_the_same_triplets(tmp_path, strip, folder):
     builder = _builder(toy.write(tmp_path / "copy", strip, folder), "tirg")
-    rows = _rows(builder)["test"]
+    rows = copies.read(builder)["test"]
     for row in rows:
         for role in ("reference", "target"):
             assert row[f"{role}_image"].shape == (2, toy.width(row[f"{role}_id"].decode()), 3)
@@ -114,19 +91,19 @@ def test_missing_and_broken_pictures_are_an_error(copy):
         _builder(copy, "tirg_gallery")
     with pytest.raises(ValueError, match=f"1 of 5 pictures cannot be used: {BLUE}"):  # no query needs the top
         _builder(copy, "tirg")
-    assert len(_rows(_builder(copy, "tirg_index"))["test"]) == 3  # has no pictures
+    assert len(copies.read(_builder(copy, "tirg_index"))["test"]) == 3  # has no pictures
 
 
 def test_skip_drops_rows_and_gallery_entries_alike(copy):
     (copy / BLUE).unlink()
     (copy / toy.paths("train")[1]).write_bytes(b"")
     builder = _builder(copy, "tirg_gallery", "skip")
-    galleries = _rows(builder)
+    galleries = copies.read(builder)
     assert _column(galleries["test"], "image_id") == [path for path in toy.paths("test") if path != BLUE]
     assert _column(galleries["train"], "image_id") == [toy.paths("train")[i] for i in (0, 2, 3)]
     assert (builder.info.metadata["missing"], builder.info.metadata["bad"]) == (1, 1)
     for name in ("tirg", "tirg_index"):
-        assert _column(_rows(_builder(copy, name, "skip"))["test"], "query_id") == ["test-1", "test-2"]
+        assert _column(copies.read(_builder(copy, name, "skip"))["test"], "query_id") == ["test-1", "test-2"]
 
 
 def test_queries_of_unlabelled_pictures_are_an_error_or_counted(copy):
@@ -138,7 +115,7 @@ def test_queries_of_unlabelled_pictures_are_an_error_or_counted(copy):
         ):
             _builder(copy, name)
         builder = _builder(copy, name, "skip")
-        assert _column(_rows(builder)["test"], "query_id") == ["test-0", "test-1", "test-2", "test-4"]
+        assert _column(copies.read(builder)["test"], "query_id") == ["test-0", "test-1", "test-2", "test-4"]
         assert builder.info.metadata["unlabelled_queries"] == 1
 
 
@@ -147,7 +124,7 @@ def test_repeated_labels_are_an_error_or_counted(copy):
     with pytest.raises(ValueError, match=rf"top_test_detect_all\.txt: line 2: {BLUE} has a line already"):
         _builder(copy, "tirg_gallery")
     builder = _builder(copy, "tirg_gallery", "skip")
-    row = _rows(builder)["test"][2]
+    row = copies.read(builder)["test"][2]
     assert (row["image_id"].decode(), row["target_class"]) == (BLUE, b"blue embroidered dress")  # the first counts
     assert builder.info.metadata["repeated_labels_test"] == 1
 
@@ -191,7 +168,7 @@ def test_path_that_leaves_the_folder_is_refused(copy):
 
 def test_missing_files_are_told(copy):
     (copy / labels.QUERIES).unlink()
-    assert len(_rows(_builder(copy, "tirg_gallery"))["test"]) == 6  # needs no queries
+    assert len(copies.read(_builder(copy, "tirg_gallery"))["test"]) == 6  # needs no queries
     with pytest.raises(FileNotFoundError, match=r"test_queries\.txt is missing.*google/tirg"):
         _builder(copy, "tirg_index")
     (copy / "labels/skirt_test_detect_all.txt").unlink()

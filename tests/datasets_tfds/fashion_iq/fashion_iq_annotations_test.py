@@ -188,7 +188,7 @@ def test_real_counts_of_a_kind(real, kind, split):
 
 
 def _rows(data):
-    return [row for _, row in fashion_iq_dataset_builder.rows(data.queries)]
+    return fashion_iq_dataset_builder.rows(data.queries)
 
 
 def test_real_totals(real):

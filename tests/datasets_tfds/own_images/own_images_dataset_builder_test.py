@@ -1,9 +1,6 @@
 """Builds of one's own folder: queries, galleries, what is missing."""
 
-import dataclasses
 import json
-import tempfile
-from pathlib import Path
 
 import pytest
 import tensorflow_datasets as tfds
@@ -11,17 +8,12 @@ from PIL import Image
 
 from datasets_tfds import build, doctor
 from datasets_tfds.own_images.own_images_dataset_builder import Builder
+from tests.datasets_tfds import copies
 from tests.datasets_tfds.own_images import toy
-
-CONFIGS = {config.name: config for config in Builder.BUILDER_CONFIGS}
 
 
 def _builder(root, name, on_missing="error"):
-    """Prepares a config and returns its builder."""
-    config = dataclasses.replace(CONFIGS[name], name=f"{name}_{on_missing}", on_missing=on_missing)
-    builder = Builder(data_dir=tempfile.mkdtemp(dir=root.parent), config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=root))
-    return builder
+    return copies.prepare(Builder, root, name, on_missing)
 
 
 def _rows(builder):
@@ -36,21 +28,14 @@ def folder(tmp_path):
     return toy.write(tmp_path / "own", toy.ROWS)
 
 
-class _ToyFolder:
+class _ToyFolder(copies.ToyCopy):
     DATASET_CLASS = Builder
 
-    @classmethod
-    def setUpClass(cls):
-        cls._folder = tempfile.TemporaryDirectory()
+    @staticmethod
+    def write(root):
         rows = [("reference", "target", "text", "split"), *((*row, "test") for row in toy.ROWS)]
-        cls.EXAMPLE_DIR = toy.write(Path(cls._folder.name) / "own")
-        toy.write_csv(cls.EXAMPLE_DIR / "triplets.csv", rows)
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls._folder.cleanup()
+        toy.write(root)
+        toy.write_csv(root / "triplets.csv", rows)
 
 
 class RowsTest(_ToyFolder, tfds.testing.DatasetBuilderTestCase):
@@ -70,7 +55,7 @@ def test_doctor_build_and_reading_back(folder, tmp_path, capsys):
     capsys.readouterr()
     opened = {
         name: tfds.core.read_only_builder.builder_from_files("own_images", config=name, data_dir=data_dir)
-        for name in CONFIGS
+        for name in ("own", "own_index", "own_gallery")
     }
     gallery, index, triplets = (_rows(opened[name]) for name in ("own_gallery", "own_index", "own"))
     assert list(gallery) == toy.NAMES
@@ -136,7 +121,7 @@ def test_skip_drops_rows_and_gallery_entries_alike(folder):
 def test_nothing_left_is_an_error(tmp_path):
     folder = toy.write(tmp_path / "own", [toy.ROWS[0]])
     (folder / "bags/IMG_001.jpg").unlink()
-    with pytest.raises(ValueError, match="no query is left"):
+    with pytest.raises(ValueError, match="makes no row of own_index"):
         _builder(folder, "own_index", "skip")
 
 

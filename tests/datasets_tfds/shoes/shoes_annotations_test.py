@@ -29,24 +29,11 @@ def real():
     return folder, *annotations.read(folder)
 
 
-class _AllThere:
-    """Stands in for `pictures.Local`."""
-
-    def keeps(self, image_id):
-        return True
-
-    def bytes(self, image_id):
-        return b""
-
-    def relpath(self, image_id):
-        return annotations.relpath(image_id)
-
-
 def test_real_row_counts(real):
     _, _, queries = real
-    rows = {split: dict(shoes_dataset_builder.rows(split, queries[split])) for split in queries}
+    rows = {split: shoes_dataset_builder.rows(split, queries[split]) for split in queries}
     assert {split: len(of_split) for split, of_split in rows.items()} == {"train": 8990, "test": 1761}
-    every = [row for of_split in rows.values() for row in of_split.values()]
+    every = [row for of_split in rows.values() for row in of_split]
     targets, references = ({row[f"{role}_id"] for row in every} for role in ("target", "reference"))
     assert (len(targets), len(references), len(targets | references)) == (7967, 6861, 10776)
     assert len({(row["reference_id"], row["target_id"]) for row in every}) == len(every) == 10751
@@ -57,9 +44,9 @@ def test_real_row_counts(real):
 def test_real_first_row_goes_from_reference_to_target(real):
     folder, names, queries = real
     items = pictures.read_json(folder / annotations.CAPTIONS, list)
-    query_id, row = next(shoes_dataset_builder.rows("test", queries["test"]))
+    row = shoes_dataset_builder.rows("test", queries["test"])[0]
     first = next(item for item in items if item["ImageName"][:-4] in names["test"])
-    assert query_id == "test-0"
+    assert row["query_id"] == "test-0"
     assert (row["target_id"], row["reference_id"]) == (first["ImageName"][:-4], first["ReferenceImageName"][:-4])
     assert row["captions"] == [first["RelativeCaption"]]
 
@@ -68,7 +55,9 @@ def test_real_galleries(real):
     folder, names, queries = real
     val = annotations.val_gallery(folder, names["test"], queries["test"])
     galleries = names | {"test_val": val}
-    rows = {split: dict(shoes_dataset_builder.gallery(of, _AllThere())) for split, of in galleries.items()}
+    rows = {
+        split: {row["image_id"]: row for row in shoes_dataset_builder.gallery(of)} for split, of in galleries.items()
+    }
     assert {split: len(of) for split, of in rows.items()} == {"train": 10000, "test": 4658, "test_val": 4642}
     assert not rows["train"].keys() & rows["test"].keys()
     assert list(rows["test_val"]) == [image_id for image_id in rows["test"] if image_id in rows["test_val"]]
@@ -104,8 +93,7 @@ def test_real_paths_follow_the_thousands(real):
 def test_real_words(real):
     _, _, queries = real
     texts = {
-        split: [_words(row["text"]) for _, row in shoes_dataset_builder.rows(split, queries[split])]
-        for split in queries
+        split: [_words(row["text"]) for row in shoes_dataset_builder.rows(split, queries[split])] for split in queries
     }
     lengths = sorted(len(words) for of_split in texts.values() for words in of_split)
     assert (round(statistics.mean(lengths), 2), statistics.median(lengths), lengths[-1]) == (5.22, 5, 13)

@@ -1,29 +1,15 @@
 """Tiny builds of every view of Shoes, in every layout, from whole and from damaged copies."""
 
-import dataclasses
-import tempfile
-from pathlib import Path
-
 import pytest
 import tensorflow_datasets as tfds
 
 from datasets_tfds.shoes.shoes_dataset_builder import Builder
+from tests.datasets_tfds import copies
 from tests.datasets_tfds.shoes import toy
-
-CONFIGS = {config.name: config for config in Builder.BUILDER_CONFIGS}
 
 
 def _builder(root, name, on_missing="error"):
-    """Prepares a config and returns its builder."""
-    config = dataclasses.replace(CONFIGS[name], name=f"{name}_{on_missing}", on_missing=on_missing)
-    builder = Builder(data_dir=tempfile.mkdtemp(dir=root.parent), config=config)
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=root))
-    return builder
-
-
-def _rows(builder):
-    """Split -> rows as they are read back."""
-    return {split: list(tfds.as_numpy(builder.as_dataset(split=split))) for split in builder.info.splits}
+    return copies.prepare(Builder, root, name, on_missing)
 
 
 def _ids(rows, key="image_id"):
@@ -35,19 +21,9 @@ def copy(tmp_path):
     return toy.write(tmp_path / "shoes")
 
 
-class _ToyCopy:
+class _ToyCopy(copies.ToyCopy):
     DATASET_CLASS = Builder
-
-    @classmethod
-    def setUpClass(cls):
-        cls._folder = tempfile.TemporaryDirectory()
-        cls.EXAMPLE_DIR = toy.write(Path(cls._folder.name) / "shoes")
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls._folder.cleanup()
+    write = staticmethod(toy.write)
 
 
 class RowsTest(_ToyCopy, tfds.testing.DatasetBuilderTestCase):
@@ -62,7 +38,7 @@ class GalleryTest(_ToyCopy, tfds.testing.DatasetBuilderTestCase):
 
 
 def test_image_name_is_the_target(copy):
-    rows = _rows(_builder(copy, "guo2018_index"))
+    rows = copies.read(_builder(copy, "guo2018_index"))
     keys = ("query_id", "reference_id", "target_id", "text", "category")
     assert [tuple(row[key].decode() for key in keys) for row in rows["train"]] == [
         (
@@ -88,7 +64,7 @@ def test_image_name_is_the_target(copy):
 
 
 def test_triplets_show_the_pictures_of_their_ids(copy):
-    for rows in _rows(_builder(copy, "guo2018")).values():
+    for rows in copies.read(_builder(copy, "guo2018")).values():
         for row in rows:
             for role in ("reference", "target"):
                 name = row[f"{role}_id"].decode().removeprefix("img_")
@@ -107,7 +83,7 @@ def test_triplets_show_the_pictures_of_their_ids(copy):
 )
 def test_every_layout_gives_the_same_galleries(tmp_path, tree, layout, first, annotations):
     builder = _builder(toy.write(tmp_path / "shoes", tree, annotations), "guo2018_gallery")
-    galleries = _rows(builder)
+    galleries = copies.read(builder)
     assert _ids(galleries["train"]) == toy.NAMES["train_im_names.txt"]
     assert _ids(galleries["test"]) == toy.NAMES["eval_im_names.txt"]
     # In the order of the full list, not of VAL's.
@@ -138,7 +114,7 @@ def test_vals_list_of_paths_serves_too(copy):
     (copy / "val_protocol/eval_im_names.txt").unlink()
     paths = "".join(f"datasets/shoes/attributedata/womens_x/0/img_{name}.jpg \n" for name in toy.VAL)
     (copy / "shoes-test-all.txt").write_text(paths)
-    assert len(_rows(_builder(copy, "guo2018_gallery"))["test_val"]) == 3
+    assert len(copies.read(_builder(copy, "guo2018_gallery"))["test_val"]) == 3
 
 
 def test_metadata_counts_queries_whose_target_is_the_reference(copy):
@@ -151,20 +127,20 @@ def test_missing_and_broken_pictures_are_an_error(copy):
     for name, total in (("guo2018", 7), ("guo2018_gallery", 8)):  # no query needs the flats
         with pytest.raises(ValueError, match=f"2 of {total} pictures cannot be used: img_womens_clogs_5"):
             _builder(copy, name)
-    assert len(_rows(_builder(copy, "guo2018_index"))["train"]) == 3  # has no pictures
+    assert len(copies.read(_builder(copy, "guo2018_index"))["train"]) == 3  # has no pictures
 
 
 def test_skip_drops_rows_and_gallery_entries_alike(copy):
     (copy / "womens_clogs/0/img_womens_clogs_5.jpg").unlink()
     (copy / "womens_boots/1/img_womens_boots_1034.jpg").write_bytes(b"")
-    galleries = _rows(_builder(copy, "guo2018_gallery", "skip"))
+    galleries = copies.read(_builder(copy, "guo2018_gallery", "skip"))
     assert _ids(galleries["train"]) == ["womens_boots_12", "womens_rain_boots_7", "womens_high_heels_999"]
     assert _ids(galleries["test"]) == ["womens_pumps_1000", "womens_flats_3", "womens_sneakers_8"]
     assert _ids(galleries["test_val"]) == ["womens_pumps_1000", "womens_sneakers_8"]
     (copy / "womens_sneakers/0/img_womens_sneakers_8.jpg").rename(copy / "womens_clogs/0/img_womens_clogs_5.jpg")
     for name in ("guo2018_index", "guo2018"):
         builder = _builder(copy, name, "skip")
-        rows = _rows(builder)
+        rows = copies.read(builder)
         assert _ids(rows["train"], "query_id") == ["train-0", "train-1"]
         assert _ids(rows["test"], "query_id") == ["test-0"]
         assert builder.info.metadata["missing_ids"] == ["img_womens_sneakers_8"]

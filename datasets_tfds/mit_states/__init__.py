@@ -1,0 +1,1 @@
+"""The TFDS dataset `mit_states`: photos of nouns in states, and the state that is wanted instead."""
