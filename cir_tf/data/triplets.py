@@ -145,26 +145,29 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
         reshape = lambda x: tf.reshape(x[share], [*parts, *x.shape[1:]])  # noqa: E731
         return tf.data.Dataset.from_tensor_slices((reshape(rows_B), reshape(noise_BN)))
 
-    def examples(rows_b, noise_bN):
-        ids_bL = tf.gather(triplets.ids_RL, rows_b)
-        share, pixels = augment["unknown_word_share"], augment["shift_pixels"]
-        if share:
-            ids_bL = preprocess.forget_words(ids_bL, noise_bN[:, 4:], share, triplets.unknown_id)
-        reference_bHWC = triplets.references.take(tf.gather(triplets.reference_R, rows_b))
-        target_bHWC = triplets.targets.take(tf.gather(triplets.target_R, rows_b))
-        if pixels:
-            reference_bHWC = preprocess.shift(reference_bHWC, noise_bN[:, 0:2], pixels)
-            target_bHWC = preprocess.shift(target_bHWC, noise_bN[:, 2:4], pixels)
-        return {
-            "reference_image": reference_bHWC,
-            "target_image": target_bHWC,
-            "text_ids": ids_bL,
-            "target_class": tf.gather(triplets.target_class_R, rows_b),
-        }
-
     epochs = tf.data.Dataset.range(start // per_epoch, np.iinfo(np.int64).max)
     dataset = epochs.flat_map(epoch_rows).skip(start % per_epoch).enumerate(start).flat_map(split)
-    return dataset.map(examples, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    load = functools.partial(_examples, triplets, augment)
+    return dataset.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+
+def _examples(triplets, augment, rows_b, noise_bN):
+    """One element of `batches`: these rows, augmented as the uniform noise says."""
+    share, pixels = augment["unknown_word_share"], augment["shift_pixels"]
+    ids_bL = tf.gather(triplets.ids_RL, rows_b)
+    reference_bHWC = triplets.references.take(tf.gather(triplets.reference_R, rows_b))
+    target_bHWC = triplets.targets.take(tf.gather(triplets.target_R, rows_b))
+    if share:
+        ids_bL = preprocess.forget_words(ids_bL, noise_bN[:, 4:], share, triplets.unknown_id)
+    if pixels:
+        reference_bHWC = preprocess.shift(reference_bHWC, noise_bN[:, 0:2], pixels)
+        target_bHWC = preprocess.shift(target_bHWC, noise_bN[:, 2:4], pixels)
+    return {
+        "reference_image": reference_bHWC,
+        "target_image": target_bHWC,
+        "text_ids": ids_bL,
+        "target_class": tf.gather(triplets.target_class_R, rows_b),
+    }
 
 
 def positions(ids, wanted):
