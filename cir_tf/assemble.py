@@ -105,24 +105,34 @@ def optimizer(config):
 
 
 def training_data(config):
-    """Rows and galleries of the training split: (rows, reference gallery, target gallery)."""
-    index = source.open_builder(config.dataset, f"{config.subset}_index", config.data_dir)
-    pictures = source.open_builder(config.dataset, f"{config.subset}_gallery", config.data_dir)
-    rows = source.read_rows(index, config.train_split)
-    target = source.read_gallery(pictures, config.train_gallery)
-    other = config.train_reference_gallery
-    reference = source.read_gallery(pictures, other) if other not in ("", config.train_gallery) else target
-    return rows, reference, target
+    """What training draws from: (sampler, reference gallery, target gallery).
+
+    Raises:
+        UserError: a dataset, a split or a sampler that does not exist, or rows that do not fit their pictures.
+    """
+    try:
+        rows = None
+        if registry.part("samplers", config.sampler.name).needs_rows:
+            index = source.open_builder(config.dataset, f"{config.subset}_index", config.data_dir)
+            rows = source.read_rows(index, config.train_split)
+        pictures = source.open_builder(config.dataset, f"{config.subset}_gallery", config.data_dir)
+        targets = source.read_gallery(pictures, config.train_gallery)
+        other = config.train_reference_gallery
+        references = source.read_gallery(pictures, other) if other not in ("", config.train_gallery) else targets
+        sampler = registry.create("samplers", rows=rows, references=references, targets=targets, **config.sampler)
+    except ValueError as error:
+        raise UserError(f"no training on {config.dataset}/{config.subset}: {error}") from error
+    return sampler, references, targets
 
 
 def training_triplets(config, data, model, strategy):
     """The `Triplets` of `training_data`, as a model's tokenizer and picture size want them.
 
     Raises:
-        UserError: rows without their pictures, or a batch that cannot be filled or shared.
+        UserError: a batch that cannot be filled or shared.
     """
+    made = triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size, config.fit)
     try:
-        made = triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size)
         triplets.check_batch(len(made), config.batch_size, strategy.num_replicas_in_sync)
     except ValueError as error:
         raise UserError(str(error)) from error

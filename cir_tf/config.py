@@ -29,6 +29,8 @@ def base(**changes):
             "train_split": "train",
             "train_gallery": "train",  # split of the gallery view with the target pictures
             "train_reference_gallery": "",  # the same for the references; empty: as train_gallery
+            "sampler": {"name": "stored"},  # what an epoch is: the stored rows, or rows drawn at run time
+            "fit": "squash",  # how a picture that is not square becomes one: squash, pad
             "data_dir": "",  # where prepared datasets lie; empty: the default of TFDS
             "evals": ("",),  # names of protocols; the first is the headline
             "batch_size": 64,  # over all replicas

@@ -14,10 +14,11 @@ import tensorflow as tf
 from cir_tf import assemble
 from cir_tf import config as configs
 from cir_tf.data import source
-from cir_tf.data.triplets import Pictures, positions
+from cir_tf.data.triplets import Pictures
 from cir_tf.errors import UserError, run_command
 from cir_tf.evaluation import protocols, runner, table
 from cir_tf.evaluation.encode import in_batches
+from cir_tf.samplers.base import positions
 
 
 def evaluate(config, model, protocol):
@@ -54,8 +55,8 @@ def encode(config, model, texts, rows, reference_gallery, gallery):
     size, batch = model.image_encoder.image_size, config.eval_batch_size
     reference_Q = positions(reference_gallery.ids, rows["reference_id"])
     ids_QL = model.text_encoder.tokenizer.tokenize(texts)
-    targets = Pictures(gallery.encoded_N, size)
-    references = targets if reference_gallery is gallery else Pictures(reference_gallery.encoded_N, size)
+    targets = Pictures(gallery.encoded_N, size, config.fit)
+    references = targets if reference_gallery is gallery else Pictures(reference_gallery.encoded_N, size, config.fit)
 
     @tf.function
     def queries(image_BHWC, ids_BL):

@@ -55,9 +55,10 @@ class Endpoints(tf.Module):
 
     Args:
         model: a `Retriever`.
+        fit: how pictures become square, as in `preprocess.decode`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, fit):
         super().__init__()
         self._weights = [variable.value for variable in model.variables]  # only what is held here is saved
         tokenizer, size = model.text_encoder.tokenizer, model.image_encoder.image_size
@@ -67,7 +68,7 @@ class Endpoints(tf.Module):
         def decoded(image_bytes_B):  # TensorFlow's convolutions fail on an empty batch, with a riddle
             count = tf.size(image_bytes_B)
             with tf.control_dependencies([tf.debugging.assert_positive(count, "there must be at least one picture")]):
-                return preprocess.decode_batch(image_bytes_B, size)
+                return preprocess.decode_batch(image_bytes_B, size, fit)
 
         @tf.function(input_signature=[self._images, self._texts])
         def encode_query(image_bytes_B, text_B):
@@ -147,7 +148,7 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
     to = Path(to or Path(workdir) / "export")
     if to.exists() and not _replaceable(to):
         raise UserError(f"{to} exists and is no export; choose another folder with --to")
-    endpoints = Endpoints(model)
+    endpoints = Endpoints(model, config.fit)
     try:
         gallery = folder_gallery(endpoints, images, workdir) if images else protocol_gallery(endpoints, config)
         if index != "none":
@@ -159,7 +160,7 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
     try:
         unfinished.mkdir(parents=True)
         endpoints.save(unfinished)
-        manifest["max_difference"] = compare(model, unfinished, gallery, index)
+        manifest["max_difference"] = compare(model, config.fit, unfinished, gallery, index)
         (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         _move(unfinished, to)
     except OSError as error:
@@ -181,7 +182,7 @@ def protocol_gallery(endpoints, config):
     texts = source.read_rows(rows, protocol.split)[protocol.text]
     gallery = source.read_gallery(pictures, protocol.gallery)
     count = len(gallery.ids)
-    encode = lambda row: {"vectors": endpoints.encode_gallery(gallery.encoded_N[row].tolist())}  # noqa: E731
+    encode = lambda row: {"vectors": endpoints.encode_gallery(gallery.encoded_N.take(row).tolist())}  # noqa: E731
     vectors_ND = in_batches(encode, count, config.eval_batch_size, "gallery")["vectors"]
     name = f"{count} pictures of {protocol.dataset}/{protocol.subset} {protocol.gallery}"
     return Gallery(name, gallery.ids, vectors_ND, _some(gallery.encoded_N), _some(texts))
@@ -197,11 +198,12 @@ def folder_gallery(endpoints, images, workdir):
     return Gallery(folder.summary(listing, len(names), bad), names, vectors_ND, sample, _some([*texts, ""]))
 
 
-def compare(model, exported, gallery, index):
+def compare(model, fit, exported, gallery, index):
     """The largest difference between the exported and the live model, over vectors and scores.
 
     Args:
         model: the live `Retriever`.
+        fit: as for `Endpoints`.
         exported: folder of the SavedModel.
         gallery: `Gallery`; its sample and texts are what is encoded.
         index: what is packed in.
@@ -211,7 +213,7 @@ def compare(model, exported, gallery, index):
     """
     loaded = tf.saved_model.load(str(exported))
     files, texts = gallery.sample, [gallery.texts[row % len(gallery.texts)] for row in range(len(gallery.sample))]
-    image_BHWC = Pictures(files, model.image_encoder.image_size).take(np.arange(len(files)))
+    image_BHWC = Pictures(np.array(files, object), model.image_encoder.image_size, fit).take(np.arange(len(files)))
     query_BD = _live(model.query_vectors, image_BHWC, model.text_encoder.tokenizer.tokenize(texts))
     pairs = [
         (loaded.encode_query(files, texts), query_BD),

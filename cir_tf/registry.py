@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-KINDS = ("encoders", "compositors", "objectives", "retrieval")
+KINDS = ("encoders", "compositors", "objectives", "retrieval", "samplers")
 
 
 def available(kind):

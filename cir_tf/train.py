@@ -22,7 +22,7 @@ from cir_tf.training.strategy import is_chief, make_strategy
 def train(config, workdir, strategy):
     """Train a config in its work folder and return the trained `Retriever`."""
     data = assemble.training_data(config)
-    assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0]["text"]), is_chief(strategy))
+    assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0].vocabulary()), is_chief(strategy))
     task = assemble.task(config, assets, strategy)
     loop.run(task, assemble.training_triplets(config, data, task.retriever, strategy), config, workdir)
     return task.retriever

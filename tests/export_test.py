@@ -104,7 +104,7 @@ def test_places_that_scann_leaves_empty_have_no_id(run, monkeypatch):
     _, _, model, files = run
     found = tf.constant([[3, 0]]), tf.constant([[0.5, np.nan]])
     monkeypatch.setattr(ScannIndex, "packed", lambda self: (tf.Module(), lambda query_BD, k: found))
-    endpoints = export.Endpoints(model)
+    endpoints = export.Endpoints(model, "squash")
     endpoints.pack(list(files), live_gallery(model, files.values()), "scann")
     ids, scores = endpoints.search([file_of(picture(1))], ["red"], 4)
     assert ids.numpy().astype(str).tolist() == [[list(files)[3], "", "", ""]]

@@ -10,12 +10,12 @@ from cir_tf.evaluation import protocols
 
 ROOT = Path(__file__).parent.parent
 LEVELS = {
-    **dict.fromkeys(("types", "registry", "config", "errors", "layers", "tokenizers", "sheet"), 0),
-    **dict.fromkeys(("encoders", "compositors", "objectives", "data", "retrieval"), 1),
+    **dict.fromkeys(("types", "registry", "config", "errors", "layers", "tokenizers", "sheet", "captions"), 0),
+    **dict.fromkeys(("encoders", "compositors", "objectives", "data", "retrieval", "samplers"), 1),
     **dict.fromkeys(("models", "evaluation"), 2),
     "training": 3,
     "assemble": 4,
-    **dict.fromkeys(("train", "evaluate", "export", "search", "report"), 5),
+    **dict.fromkeys(("train", "evaluate", "export", "search", "report", "tune_index"), 5),
 }
 SOURCES = sorted((ROOT / "cir_tf").rglob("*.py"))
 TENSORFLOW_FREE = ("encoders", "compositors", "objectives", "models", "layers", "types")

@@ -8,6 +8,7 @@ from PIL import Image
 from cir_tf.config import base
 from cir_tf.data.source import Gallery
 from cir_tf.data.triplets import make_triplets
+from cir_tf.samplers.stored import Stored
 
 SIZE = 16
 WORDS = ("red", "green", "blue")
@@ -47,14 +48,20 @@ def small_rows(count=11, pictures=5):
         "target_id": [f"picture {(2 * i + 1) % pictures}" for i in range(count)],
         "text": [" ".join(WORDS[: 1 + i % 3][::-1]) for i in range(count)],
         "target_class": [""] * count,
+        "captions": [[]] * count,
         "has_target": [True] * count,
     }
 
 
 def small_triplets(model):
     """The `Triplets` of `small_rows`."""
+    return stored_triplets(small_rows(), model.text_encoder.tokenizer)
+
+
+def stored_triplets(rows, tokenizer):
+    """The `Triplets` of rows over `small_gallery`."""
     gallery = small_gallery()
-    return make_triplets(small_rows(), gallery, gallery, model.text_encoder.tokenizer, SIZE)
+    return make_triplets(Stored(rows, gallery, gallery), gallery, gallery, tokenizer, SIZE)
 
 
 ASSETS = {"vocabulary.txt": "blue\ngreen\nred\n"}

@@ -1,5 +1,6 @@
 """Prepared TFDS datasets, read by name: rows of queries and galleries of encoded pictures."""
 
+import collections.abc
 import os
 import subprocess
 import sys
@@ -8,8 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from cir_tf.errors import UserError
+
+HEAD_BYTES, TAIL_BYTES = 12, 4  # of a TFRecord: length and its checksum before it, the checksum of the data behind
 
 
 class Gallery(NamedTuple):
@@ -17,7 +21,7 @@ class Gallery(NamedTuple):
 
     Attributes:
         ids: list of N strings.
-        encoded_N: the picture files, array of N bytes objects.
+        encoded_N: the picture files as bytes objects: `Records`, or an object array.
         target_class: list of N strings, "" where the dataset has no classes.
     """
 
@@ -61,8 +65,9 @@ def read_rows(builder, split):
     Raises:
         UserError: the dataset has no such split.
     """
+    _split(builder, split)
     columns = {key: [] for key in builder.info.features}
-    for batch in _examples(builder, split, {}).ragged_batch(4096):
+    for batch in builder.as_dataset(split=split, shuffle_files=False).ragged_batch(4096):
         for key, value in batch.items():
             ragged = isinstance(value, tf.RaggedTensor)
             columns[key].extend(_text(value.to_list() if ragged else value.numpy().tolist()))
@@ -70,18 +75,50 @@ def read_rows(builder, split):
 
 
 def read_gallery(builder, split):
-    """The pictures of a `gallery` view, still encoded.
+    """The pictures of a `gallery` view, which stay on the disk.
 
     Raises:
         UserError: the dataset has no such split.
     """
-    keep = ("image_id", "image", "target_class")
-    columns = {key: [] for key in keep}
-    dataset = _examples(builder, split, {"image": tfds.decode.SkipDecoding()})
-    for batch in dataset.map(lambda row: {key: row[key] for key in keep}).batch(1024):
-        for key in keep:
-            columns[key].extend(batch[key].numpy().tolist())
-    return Gallery(_text(columns["image_id"]), np.array(columns["image"], object), _text(columns["target_class"]))
+    files = [str(path) for path in _split(builder, split).filepaths]
+    features = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image_id", "image", "target_class")}
+    ids, classes, place = [], [], []
+    with tqdm(total=builder.info.splits[split].num_examples, desc="pictures", leave=False, delay=2) as bar:
+        for number, file in enumerate(files):
+            start = 0
+            for records_B in tf.data.TFRecordDataset(file).batch(256):
+                row = tf.io.parse_example(records_B, features)
+                ids += row["image_id"].numpy().tolist()
+                classes += row["target_class"].numpy().tolist()
+                for record, image in zip(records_B.numpy(), row["image"].numpy(), strict=True):
+                    place.append((number, start + HEAD_BYTES + record.index(image), len(image)))
+                    start += HEAD_BYTES + len(record) + TAIL_BYTES
+                bar.update(len(records_B))
+    return Gallery(_text(ids), Records(files, np.array(place, np.int64)), _text(classes))
+
+
+class Records(collections.abc.Sequence):
+    """Picture files inside TFRecord files, read when they are asked for: a gallery of any size takes no memory.
+
+    Args:
+        files: paths of uncompressed TFRecord files.
+        place_N3: of each picture the number of its file, where it begins in it and how many bytes it has.
+    """
+
+    def __init__(self, files, place_N3):
+        self._maps = [np.memmap(file, mode="r") for file in files]
+        self._place_N3 = place_N3
+
+    def __len__(self):
+        return len(self._place_N3)
+
+    def __getitem__(self, position):
+        file, start, size = self._place_N3[position]
+        return self._maps[file][start : start + size].tobytes()
+
+    def take(self, position_B):
+        """The pictures at these positions: object array [B] of bytes."""
+        return np.array([*map(self.__getitem__, position_B), None], object)[:-1]  # None: else NumPy may split the bytes
 
 
 def gaps(builder):
@@ -90,11 +127,11 @@ def gaps(builder):
     return {key: metadata[key] for key in ("missing", "bad") if key in metadata}
 
 
-def _examples(builder, split, decoders):
+def _split(builder, split):
     if split not in builder.info.splits:
         choices = ", ".join(builder.info.splits)
         raise UserError(f"{builder.info.full_name} has no split {split!r}; it has {choices}")
-    return builder.as_dataset(split=split, decoders=decoders, shuffle_files=False)
+    return builder.info.splits[split]
 
 
 def _text(values):

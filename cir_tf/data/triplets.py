@@ -1,9 +1,8 @@
 """Training batches: a pure function of (rows, seed, step), so that a run continues where it was stopped.
 
-Dimension key: B global batch, b batch of one replica, N pictures, H W C image, L words.
+Dimension key: B global batch, b batch of one replica, R rows of an epoch, N pictures, H W C image, T texts, L words.
 """
 
-import dataclasses
 import functools
 
 import numpy as np
@@ -12,22 +11,25 @@ import tensorflow as tf
 from cir_tf.data import preprocess
 
 CACHE_BYTES = 2**30  # pictures are kept decoded up to this size
+DECODED_TOGETHER = 256  # pictures decoded by one thread at a time
+PADDING = -1  # of token ids
 
 
 class Pictures:
     """Pictures as pixels, by position.
 
     Args:
-        encoded_N: picture files, array of bytes objects.
+        encoded_N: picture files: a sequence of bytes objects with a method `take`, such as an object array.
         size: side of the square they are brought to.
+        fit: how, as in `preprocess.decode`.
     """
 
-    def __init__(self, encoded_N, size):
-        self.encoded_N = tf.constant(encoded_N, tf.string)
-        self.size = size
+    def __init__(self, encoded_N, size, fit="squash"):
+        self.encoded_N = encoded_N
+        self.size, self.fit = size, fit
 
     def __len__(self):
-        return int(self.encoded_N.shape[0])
+        return len(self.encoded_N)
 
     @functools.cached_property
     def decoded_NHWC(self):
@@ -35,68 +37,75 @@ class Pictures:
         if len(self) * self.size * self.size * 3 > CACHE_BYTES:
             return None
         with tf.init_scope():  # once, also where the first use is inside a graph
-            dataset = tf.data.Dataset.from_tensor_slices(self.encoded_N)
-            dataset = dataset.map(lambda encoded: preprocess.decode(encoded, self.size), tf.data.AUTOTUNE)
-            return next(iter(dataset.batch(len(self))))
+            dataset = tf.data.Dataset.range(len(self)).batch(DECODED_TOGETHER)
+            parts = dataset.map(self._decode, tf.data.AUTOTUNE)
+            return tf.concat(list(parts), axis=0)
 
     def take(self, position_B):
         """uint8 [B, H, W, 3] of the pictures at these positions; usable inside `tf.data`."""
         if self.decoded_NHWC is None:
-            return preprocess.decode_batch(tf.gather(self.encoded_N, position_B), self.size)
+            return self._decode(position_B)
         return tf.gather(self.decoded_NHWC, position_B)
 
+    def _decode(self, position_B):
+        encoded_B = tf.ensure_shape(tf.numpy_function(self.encoded_N.take, [position_B], tf.string), [None])
+        return preprocess.decode_batch(encoded_B, self.size, self.fit)
 
-@dataclasses.dataclass(frozen=True)
+
 class Triplets:
-    """Training rows as arrays.
-
-    Attributes:
-        references, targets: `Pictures`.
-        reference_R, target_R: position of each row's pictures, int32 [R].
-        ids_RL: each row's text, int32 [R, L].
-        target_class_R: int32 [R]; rows with equal numbers accept each other's targets.
-        unknown_id: the tokenizer's id for an unknown word.
-    """
-
-    references: Pictures
-    targets: Pictures
-    reference_R: np.ndarray
-    target_R: np.ndarray
-    ids_RL: np.ndarray
-    target_class_R: np.ndarray
-    unknown_id: int
-
-    def __len__(self):
-        return len(self.reference_R)
-
-
-def make_triplets(rows, reference_gallery, target_gallery, tokenizer, size):
-    """The `Triplets` of rows joined with their galleries by id.
+    """Training examples: what a sampler draws, with its pictures and its tokens.
 
     Args:
-        rows: as `source.read_rows` gives them; rows without a known target are left out.
+        sampler: a `Sampler`.
+        references, targets: `Pictures`.
+        target_class_N: int32, a number for each picture of the targets; pictures with equal numbers are equally right.
+        tokenizer: of the text encoder.
+    """
+
+    def __init__(self, sampler, references, targets, target_class_N, tokenizer):
+        self.sampler, self.references, self.targets = sampler, references, targets
+        self.unknown_id = tokenizer.unknown_id
+        self._class_N, self._tokenizer = target_class_N, tokenizer
+        self._rows = {}  # text -> its row of the table
+        self._ids_TL = tokenizer.tokenize(sampler.texts())[:0]
+        self.words = self._ids_TL.shape[1]
+
+    def __len__(self):
+        return len(self.sampler)
+
+    def epoch(self, seed, epoch):
+        """The examples of an epoch in their order: positions of references and of targets, tokens, classes; int32."""
+        rows = self.sampler.epoch(seed, epoch)
+        return rows.reference_R, rows.target_R, self._tokens(rows.texts_R), self._class_N[rows.target_R]
+
+    def _tokens(self, texts_R):
+        new = [text for text in dict.fromkeys(texts_R) if text not in self._rows]
+        if new:
+            ids_TL = self._tokenizer.tokenize(new)
+            missing = [(0, 0), (0, self.words - ids_TL.shape[1])]
+            self._rows |= {text: row for row, text in enumerate(new, len(self._rows))}
+            self._ids_TL = np.concatenate([self._ids_TL, np.pad(ids_TL, missing, constant_values=PADDING)])
+        return self._ids_TL[[self._rows[text] for text in texts_R]]
+
+
+def make_triplets(sampler, reference_gallery, target_gallery, tokenizer, size, fit="squash"):
+    """The `Triplets` of a sampler over its galleries.
+
+    Args:
+        sampler: a `Sampler`, made of the same galleries.
         reference_gallery, target_gallery: `source.Gallery`; may be the same object.
         tokenizer: of the text encoder.
         size: side of the pictures in pixels.
-
-    Raises:
-        ValueError: a row whose picture is not in its gallery.
+        fit: how they are brought to it, as in `preprocess.decode`.
     """
-    kept = np.flatnonzero(np.asarray(rows["has_target"], bool))
-    take = {key: [rows[key][row] for row in kept] for key in ("reference_id", "target_id", "text", "target_class")}
-    targets = Pictures(target_gallery.encoded_N, size)
+    targets = Pictures(target_gallery.encoded_N, size, fit)
     same = reference_gallery is target_gallery
+    references = targets if same else Pictures(reference_gallery.encoded_N, size, fit)
     # Equal classes, where there are classes, else equal ids: either way an equally right answer.
-    names = [name or f"id:{target}" for name, target in zip(take["target_class"], take["target_id"], strict=True)]
-    return Triplets(
-        references=targets if same else Pictures(reference_gallery.encoded_N, size),
-        targets=targets,
-        reference_R=positions(reference_gallery.ids, take["reference_id"]),
-        target_R=positions(target_gallery.ids, take["target_id"]),
-        ids_RL=tokenizer.tokenize(take["text"]),
-        target_class_R=np.unique(names, return_inverse=True)[1].astype(np.int32),
-        unknown_id=tokenizer.unknown_id,
-    )
+    pairs = zip(target_gallery.target_class, target_gallery.ids, strict=True)
+    names = [name or f"id:{target}" for name, target in pairs]
+    target_class_N = np.unique(names, return_inverse=True)[1].astype(np.int32)
+    return Triplets(sampler, references, targets, target_class_N, tokenizer)
 
 
 def check_batch(rows, batch_size, replicas=1):
@@ -110,7 +119,7 @@ def check_batch(rows, batch_size, replicas=1):
 def batches(triplets, batch_size, seed, start, augment, context=None):
     """Endless training batches from step `start` on, one element for each local replica and step.
 
-    Every epoch is a new order of all rows; the incomplete last batch is left out. Which rows, and how they are
+    An epoch is what the sampler draws; its incomplete last batch is left out. Which rows, and how they are
     augmented, depends on (seed, step) and the position in the global batch alone, not on the number of replicas.
 
     Args:
@@ -132,31 +141,33 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
     pipelines, mine = (context.num_input_pipelines, context.input_pipeline_id) if context else (1, 0)
     check_batch(len(triplets), batch_size, replicas)
     per_epoch = len(triplets) // batch_size
-    words = triplets.ids_RL.shape[1]
 
-    def epoch_rows(epoch):
-        order = tf.random.experimental.stateless_shuffle(tf.range(len(triplets)), seed=[seed, epoch])
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+    def epoch_batches(epoch):
+        arrays = tf.numpy_function(lambda e: triplets.epoch(seed, int(e)), [epoch], [tf.int32] * 4)
+        shapes = [], [], [triplets.words], []
+        cut = per_epoch * batch_size
+        return tuple(
+            tf.reshape(x[:cut], [per_epoch, batch_size, *shape]) for x, shape in zip(arrays, shapes, strict=True)
+        )
 
-    def split(step, rows_B):
-        noise_BN = tf.random.stateless_uniform([batch_size, 4 + words], seed=[seed, step])
+    def split(step, rows):
+        noise_BN = tf.random.stateless_uniform([batch_size, 4 + triplets.words], seed=[seed, step])
         share = slice(mine * batch_size // pipelines, (mine + 1) * batch_size // pipelines)
         parts = replicas // pipelines, batch_size // replicas
         reshape = lambda x: tf.reshape(x[share], [*parts, *x.shape[1:]])  # noqa: E731
-        return tf.data.Dataset.from_tensor_slices((reshape(rows_B), reshape(noise_BN)))
+        return tf.data.Dataset.from_tensor_slices(tuple(map(reshape, (*rows, noise_BN))))
 
-    epochs = tf.data.Dataset.range(start // per_epoch, np.iinfo(np.int64).max)
-    dataset = epochs.flat_map(epoch_rows).skip(start % per_epoch).enumerate(start).flat_map(split)
+    epochs = tf.data.Dataset.range(start // per_epoch, np.iinfo(np.int64).max).map(epoch_batches).prefetch(1)
+    steps = epochs.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows)).skip(start % per_epoch)
+    dataset = steps.enumerate(start).flat_map(split)
     load = functools.partial(_examples, triplets, augment)
     return dataset.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _examples(triplets, augment, rows_b, noise_bN):
+def _examples(triplets, augment, reference_b, target_b, ids_bL, target_class_b, noise_bN):
     """One element of `batches`: these rows, augmented as the uniform noise says."""
     share, pixels = augment["unknown_word_share"], augment["shift_pixels"]
-    ids_bL = tf.gather(triplets.ids_RL, rows_b)
-    reference_bHWC = triplets.references.take(tf.gather(triplets.reference_R, rows_b))
-    target_bHWC = triplets.targets.take(tf.gather(triplets.target_R, rows_b))
+    reference_bHWC, target_bHWC = triplets.references.take(reference_b), triplets.targets.take(target_b)
     if share:
         ids_bL = preprocess.forget_words(ids_bL, noise_bN[:, 4:], share, triplets.unknown_id)
     if pixels:
@@ -166,14 +177,5 @@ def _examples(triplets, augment, rows_b, noise_bN):
         "reference_image": reference_bHWC,
         "target_image": target_bHWC,
         "text_ids": ids_bL,
-        "target_class": tf.gather(triplets.target_class_R, rows_b),
+        "target_class": target_class_b,
     }
-
-
-def positions(ids, wanted):
-    """Where each wanted id stands among `ids`: int32 array; ValueError names those that are not there."""
-    position = {name: row for row, name in enumerate(ids)}
-    lost = [name for name in wanted if name not in position]
-    if lost:
-        raise ValueError(f"Every row's picture must be in its gallery. Received: {len(lost)} that are not: {lost[:3]}.")
-    return np.array([position[name] for name in wanted], np.int32)

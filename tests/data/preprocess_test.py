@@ -45,6 +45,38 @@ def test_shrinking_averages_instead_of_skipping():
     assert 100 < small.min() <= small.max() < 155
 
 
+def test_a_jpeg_decodes_as_in_pillow(picture):
+    data = encode(picture.resize((40, 40)), "JPEG", quality=80)
+    np.testing.assert_array_equal(preprocess.decode(data, 40), np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize(("width", "height", "scale"), [(40, 64, 4), (31, 99, 2), (30, 80, 2), (19, 200, 2), (18, 200, 1)])
+def test_a_jpeg_is_decoded_no_smaller_than_needed(width, height, scale):
+    gradient = np.mgrid[0:height, 0:width].sum(axis=0) * 255 / (height + width)
+    data = encode(Image.fromarray(np.repeat(gradient[..., None], 3, -1).astype(np.uint8)), "JPEG", quality=95)
+    small = Image.open(io.BytesIO(data))
+    small.draft("RGB", (width // scale, height // scale))
+    assert min(small.size) >= 10
+    picture = encode(Image.fromarray(np.asarray(small)), "PNG")
+    decoded = preprocess.decode(data, 10).numpy().astype(int)
+    assert np.abs(decoded - preprocess.decode(picture, 10).numpy()).max() <= 1
+    exact = np.asarray(Image.open(io.BytesIO(data)).resize((10, 10), Image.BOX)).astype(int)
+    assert np.abs(decoded - exact).mean() < 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_padding_keeps_the_shape(kind):
+    data = encode(Image.new("RGB", (30, 20), (200, 100, 40)), kind)
+    padded = preprocess.decode(data, 15, "pad").numpy().astype(int)
+    assert np.abs(padded[2:12] - [200, 100, 40]).max() <= 2
+    assert not padded[:2].any()
+    assert not padded[12:].any()
+    tall = preprocess.decode(encode(Image.new("RGB", (10, 50), "white"), kind), 15, "pad").numpy()
+    assert tall[:, 6:9].min() >= 253
+    assert not tall[:, :6].any()
+    assert not tall[:, 9:].any()
+
+
 def test_a_batch_mixes_sizes(picture):
     files = tf.constant([encode(picture, "PNG"), encode(picture.resize((20, 5)), "JPEG")])
     batch = preprocess.decode_batch(files, 9)

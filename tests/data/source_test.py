@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -24,6 +27,23 @@ def test_rows_and_pictures_are_those_of_tfds(data_dir):
         assert gallery.ids[number] == row["image_id"].decode()
         assert gallery.target_class[number] == row["target_class"].decode()
         assert (tf.io.decode_image(gallery.encoded_N[number]).numpy() == row["image"]).all()
+
+
+def test_pictures_are_found_in_any_of_several_files(tmp_path):
+    pictures = [bytes([number] * (5 + 3 * number)) for number in range(7)]
+    files = [tmp_path / "part 0", tmp_path / "part 1"]
+    for file, numbers in zip(files, (range(3), range(3, 7)), strict=True):
+        with tf.io.TFRecordWriter(str(file)) as writer:
+            for number in numbers:
+                texts = {"image_id": b"id%d" % number, "image": pictures[number], "target_class": b"odd" * (number % 2)}
+                lists = {key: tf.train.Feature(bytes_list={"value": [text]}) for key, text in texts.items()}
+                writer.write(tf.train.Example(features={"feature": lists}).SerializeToString())
+    split = SimpleNamespace(filepaths=files, num_examples=7)
+    gallery = source.read_gallery(SimpleNamespace(info=SimpleNamespace(splits={"train": split})), "train")
+    assert gallery.ids == [f"id{number}" for number in range(7)]
+    assert gallery.target_class == ["", "odd", "", "odd", "", "odd", ""]
+    assert list(gallery.encoded_N) == pictures
+    assert gallery.encoded_N.take(np.array([6, 0, 3])).tolist() == [pictures[6], pictures[0], pictures[3]]
 
 
 def test_a_split_or_a_dataset_that_is_not_there(data_dir, tmp_path):

@@ -1,0 +1,1 @@
+"""Samplers by name: what an epoch of training is made of."""
