@@ -4,18 +4,19 @@ Dimension key: Q queries, N gallery, K kept ranks, D shared embedding.
 """
 
 import abc
+import hashlib
 import json
-import shutil
-import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cir_tf.errors import UserError
+from cir_tf.retrieval import _storage
+from cir_tf.retrieval._checks import checked_ids, checked_vectors
 
-FORMAT_VERSION = 1
-MANIFEST, VECTORS, IDS = "manifest.json", "vectors.npy", "ids.json"
+METRIC = "inner_product"
+VECTORS, IDS = "vectors.npy", "ids.json"
 
 
 class Ranking(NamedTuple):
@@ -38,46 +39,92 @@ class Index(abc.ABC):
     Attributes:
         vectors_ND: float32, the gallery.
         ids_N: object array of the gallery's ids.
+        encoder: hash of the weights of the model that made the vectors, "" where unknown.
+        tuning: what `tune` measured, a dict of JSON values; empty where it was not called.
         extra: dict of JSON values that was saved with the index; empty for one just built.
     """
 
     kind = ""
 
     def __init__(self):
-        self.extra = {}
+        self.encoder, self.tuning, self.extra = "", {}, {}
         self._set(np.zeros((0, 0), np.float32), [])
 
-    @property
     @abc.abstractmethod
+    def is_exact_at(self, count):
+        """True where `search` in a gallery of `count` vectors returns exactly the best k."""
+
+    @abc.abstractmethod
+    def _top_k(self, query_QD, k, exclude_Q, among_n):
+        """The best k: positions int64 [Q, k] and scores float32 [Q, k], -1 and -inf for none.
+
+        Q and N are not 0; `exclude_Q` is -1 for none; `among_n` are the rows to choose from, rising, at least k, or
+        None for all.
+        """
+
+    def _forget(self):  # noqa: B027, nothing to do for most
+        """Drop what was made from other vectors than the present `vectors_ND`; called by `_set`."""
+
+    @property
     def is_exact(self):
         """True where `search` returns exactly the best k."""
+        return self.is_exact_at(len(self.vectors_ND))
 
-    @abc.abstractmethod
-    def _prepare(self):
-        """Make what a search needs from `vectors_ND`."""
-
-    @abc.abstractmethod
-    def _top_k(self, query_QD, k, exclude_Q):
-        """The best k <= N: positions int64 [Q, k] and scores float32 [Q, k], with Q, N > 0; -1 and -inf for none."""
+    @property
+    def stamp(self):
+        """Which gallery this is: 12 digits of SHA-256 over the sorted ids."""
+        return hashlib.sha256("\n".join(sorted(self.ids_N)).encode()).hexdigest()[:12]
 
     def _options(self):
         """The constructor's arguments, as JSON values."""
         return {}
 
-    def _read_files(self, folder):
-        """Get ready to search after `vectors_ND` was read."""
-        self._prepare()
+    def _write_files(self, folder):  # noqa: B027
+        """Write what was made from `vectors_ND`, if it is worth keeping."""
+
+    def _read_files(self, folder):  # noqa: B027
+        """Read what `_write_files` wrote."""
+
+    def _tuned(self, query_QD, target_recall, k):
+        """Choose a setting and give what was measured; only asked of an index that is not exact."""
+        raise NotImplementedError
+
+    def tune(self, query_QD, target_recall=0.95, k=10):
+        """Choose the cheapest setting that reaches a recall, and keep what was measured as `tuning`.
+
+        Args:
+            query_QD: finite floats [Q, D], Q at least 1: composed queries as users ask them.
+            target_recall: share of the exact best k that must be found, above 0 and at most 1.
+            k: how many neighbours to look at.
+
+        Returns:
+            `tuning`; empty for an exact index: there is nothing to choose.
+
+        Raises:
+            ValueError: queries or the target break a rule above.
+        """
+        query_QD = checked_vectors(query_QD, "queries")
+        self._check_dimension(query_QD, "Queries")
+        if not 0 < target_recall <= 1 or not len(query_QD):
+            raise ValueError(
+                "Tuning needs a target recall above 0 and at most 1, and queries. "
+                f"Received: target_recall={target_recall}, {len(query_QD)} queries."
+            )
+        self.tuning = {} if self.is_exact else self._tuned(query_QD, target_recall, k)
+        return self.tuning
 
     def measured_recall(self, query_QD, k=10):
         """Share of the exact best k that `search` finds; an exact index finds them all."""
         return 1.0
 
-    def build(self, vectors_ND, ids):
+    def build(self, vectors_ND, ids, encoder=""):
         """Fill the index, forgetting what was in it.
 
         Args:
-            vectors_ND: finite floats [N, D]; N may be 0. Kept as float32.
+            vectors_ND: finite floats [N, D]; N may be 0. Kept as float32; an array that is float32 already is not
+                copied and must not be changed afterwards.
             ids: N different strings, none of them empty.
+            encoder: hash of the weights of the model that made the vectors; `load` can ask for it.
 
         Returns:
             The index itself.
@@ -85,18 +132,58 @@ class Index(abc.ABC):
         Raises:
             ValueError: vectors or ids break a rule above.
         """
-        self._set(_checked_vectors(vectors_ND, "vectors"), _checked_ids(ids, len(vectors_ND)))
-        self.extra = {}
-        self._prepare()
+        self._set(checked_vectors(vectors_ND, "vectors"), checked_ids(ids, len(vectors_ND)))
+        self.encoder, self.tuning, self.extra = encoder, {}, {}
         return self
 
-    def search(self, query_QD, k, exclude=None):
+    def add(self, vectors_MD, ids):
+        """Put new entries behind those that are there, as if the index had been built with them.
+
+        Args:
+            vectors_MD: finite floats [M, D] of the same model.
+            ids: M strings that are not in the index yet.
+
+        Returns:
+            The index itself.
+
+        Raises:
+            ValueError: vectors or ids break a rule of `build`, or the dimension is another.
+        """
+        vectors_MD = checked_vectors(vectors_MD, "vectors")
+        self._check_dimension(vectors_MD, "New vectors")
+        ids = [*self.ids_N, *checked_ids(ids, len(vectors_MD))]
+        self._set(np.concatenate([self.vectors_ND, vectors_MD]), checked_ids(ids, len(ids)))
+        return self
+
+    def delete(self, ids):
+        """Take entries out; those behind them move up, as if the index had been built without them.
+
+        Args:
+            ids: strings that are in the index.
+
+        Returns:
+            The index itself.
+
+        Raises:
+            ValueError: an id is not in the index.
+        """
+        lost = [name for name in ids if name not in self._position]
+        if lost:
+            raise ValueError(f"Ids to delete must be in the index. Received: {', '.join(map(repr, lost[:5]))}.")
+        keep_N = np.ones(len(self.ids_N), bool)
+        keep_N[[self._position[name] for name in ids]] = False
+        self._set(self.vectors_ND[keep_N], self.ids_N[keep_N].tolist())
+        return self
+
+    def search(self, query_QD, k, exclude=None, among=None):
         """The best k gallery entries of each query.
 
         Args:
             query_QD: finite floats [Q, D]; Q may be 0.
             k: at least 1; places beyond the gallery's size are padded (see `Ranking`).
             exclude: None, or Q ids (None or "" for none): that entry is never returned for that query.
+            among: None, or the ids that may be returned, for all queries; ids that are not in the index count for
+                nothing. Such a search is exact whatever the index, and its cost grows with the number of ids.
 
         Returns:
             `Ranking` with k columns.
@@ -104,20 +191,17 @@ class Index(abc.ABC):
         Raises:
             ValueError: queries that are not finite or of another dimension, a bad k, or another number of `exclude`.
         """
-        query_QD = _checked_vectors(query_QD, "queries")
-        count, dimension = self.vectors_ND.shape
-        if query_QD.shape[1] != dimension:
-            raise ValueError(
-                f"Queries must have the dimension of the index. Received: {query_QD.shape[1]}, index: {dimension}."
-            )
+        query_QD = checked_vectors(query_QD, "queries")
+        self._check_dimension(query_QD, "Queries")
         if k < 1:
             raise ValueError(f"k must be at least 1. Received: k={k}.")
         exclude_Q = self._exclude_positions(exclude, len(query_QD))
+        among_n = None if among is None else self._among_positions(among)
         position_QK = np.full((len(query_QD), k), -1, np.int64)
         score_QK = np.full((len(query_QD), k), -np.inf, np.float32)
-        if len(query_QD) and count:
-            kept = min(k, count)
-            position_QK[:, :kept], score_QK[:, :kept] = self._top_k(query_QD, kept, exclude_Q)
+        kept = min(k, len(self.ids_N) if among is None else len(among_n))
+        if len(query_QD) and kept:
+            position_QK[:, :kept], score_QK[:, :kept] = self._top_k(query_QD, kept, exclude_Q, among_n)
         return Ranking(self._padded_ids[position_QK], position_QK, score_QK)
 
     def save(self, folder, extra=None):
@@ -132,39 +216,49 @@ class Index(abc.ABC):
         Raises:
             UserError: the folder holds something else, or cannot be written.
         """
-        folder = Path(folder)
-        if folder.exists() and not _replaceable(folder):
-            raise UserError(f"{folder} exists and is not an index; choose another folder.")
-        unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-        try:
-            unfinished.mkdir(parents=True)
-            self._write(unfinished, extra or {})
-            _move(unfinished, folder)
-        except OSError as error:
-            raise UserError(f"The index cannot be written to {folder}: {error.strerror or error}.") from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        manifest = {
+            "kind": self.kind,
+            "metric": METRIC,
+            "count": len(self.ids_N),
+            "dimension": self.vectors_ND.shape[1],
+            "encoder": self.encoder,
+            "data": self.stamp,
+            "options": self._options(),
+            "tuning": self.tuning,
+            "extra": extra or {},
+        }
+        _storage.write(folder, self._write, manifest)
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder, encoder=""):
         """Read an index that `save` wrote.
 
+        Args:
+            folder: path.
+            encoder: hash of the weights of the model that will ask; empty: any.
+
         Raises:
-            UserError: there is no index of this kind in the folder, or it is damaged.
+            UserError: there is no index of this kind in the folder, it is damaged, or it is of another model.
         """
-        manifest = read_manifest(folder)
+        manifest = _storage.read_manifest(folder)
         if manifest.get("kind") != cls.kind:
             raise UserError(f"{folder} holds an index of kind {manifest.get('kind')!r}; {cls.kind!r} cannot read it.")
+        if encoder and manifest.get("encoder") != encoder:
+            theirs = manifest.get("encoder") or "unknown"
+            raise UserError(f"The index in {folder} is of another model ({theirs}, not {encoder}); build it again.")
         try:
+            _storage.check_files(folder, manifest["files"])
             vectors_ND = np.load(Path(folder, VECTORS), allow_pickle=False)
             ids = json.loads(Path(folder, IDS).read_text(encoding="utf-8"))
-            if vectors_ND.shape != (manifest["count"], manifest["dimension"]):
+            if (*vectors_ND.shape, METRIC) != (manifest["count"], manifest["dimension"], manifest["metric"]):
                 raise ValueError(f"{VECTORS} has shape {vectors_ND.shape}")
             index = cls(**manifest["options"])
-            index._set(_checked_vectors(vectors_ND, "vectors"), _checked_ids(ids, len(vectors_ND)))
+            index._set(checked_vectors(vectors_ND, "vectors"), checked_ids(ids, len(vectors_ND)))
             index._read_files(Path(folder))
-            index.extra = manifest["extra"]
-        except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            index.encoder, index.tuning, index.extra = manifest["encoder"], manifest["tuning"], manifest["extra"]
+        except ImportError as error:
+            raise UserError(f"The index in {folder} cannot be used. {error}") from error
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise UserError(f"The index in {folder} is damaged ({error}); build it again.") from error
         return index
 
@@ -173,6 +267,14 @@ class Index(abc.ABC):
         self._padded_ids = np.array([*ids, ""], dtype=object)  # position -1 reads the "" at the end
         self.ids_N = self._padded_ids[:-1]
         self._position = {name: row for row, name in enumerate(ids)}
+        self._forget()
+
+    def _check_dimension(self, vectors, role):
+        dimension = self.vectors_ND.shape[1]
+        if vectors.shape[1] != dimension:
+            raise ValueError(
+                f"{role} must have the dimension of the index. Received: {vectors.shape[1]}, index: {dimension}."
+            )
 
     def _exclude_positions(self, exclude, count):
         if exclude is None:
@@ -181,79 +283,13 @@ class Index(abc.ABC):
             raise ValueError(f"exclude must have one id per query. Received: {len(exclude)} ids, {count} queries.")
         return np.array([self._position.get(name, -1) for name in exclude], np.int64)
 
-    def _write(self, folder, extra):
+    def _among_positions(self, among):
+        if isinstance(among, str):
+            raise ValueError(f"among must be a sequence of ids. Received: the string {among!r}.")
+        return np.unique(np.array([self._position[name] for name in among if name in self._position], np.int64))
+
+    def _write(self, folder):
         """Write all files of the index into an empty folder."""
         np.save(folder / VECTORS, self.vectors_ND, allow_pickle=False)
         (folder / IDS).write_text(json.dumps(self.ids_N.tolist(), ensure_ascii=False), encoding="utf-8")
-        count, dimension = self.vectors_ND.shape
-        manifest = {
-            "version": FORMAT_VERSION,
-            "kind": self.kind,
-            "metric": "inner_product",
-            "count": count,
-            "dimension": dimension,
-            "options": self._options(),
-            "extra": extra,
-        }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
-
-
-def read_manifest(folder):
-    """The manifest of a saved index: version, kind, metric, count, dimension, options, extra.
-
-    Raises:
-        UserError: there is no readable manifest of this version.
-    """
-    try:
-        manifest = json.loads(Path(folder, MANIFEST).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"There is no index in {folder}: {MANIFEST} cannot be read.") from error
-    except ValueError as error:
-        raise UserError(f"The index in {folder} is damaged: {MANIFEST} is not JSON; build it again.") from error
-    if not isinstance(manifest, dict) or manifest.get("version") != FORMAT_VERSION:
-        raise UserError(f"The index in {folder} is not of format version {FORMAT_VERSION}; build it again.")
-    return manifest
-
-
-def _replaceable(folder):
-    return folder.is_dir() and ((folder / MANIFEST).exists() or not any(folder.iterdir()))
-
-
-def _move(unfinished, folder):
-    """Put a finished folder in its place; a folder cannot be renamed over a full one, so the old one steps aside."""
-    if not folder.exists():
-        unfinished.replace(folder)
-        return
-    old = unfinished.with_suffix(".old")
-    folder.replace(old)
-    try:
-        unfinished.replace(folder)
-    except OSError:
-        old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _checked_vectors(vectors, role):
-    vectors = np.asarray(vectors)
-    if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
-        raise ValueError(f"The {role} must be a float array of 2 axes. Received: {vectors.dtype} {vectors.shape}.")
-    vectors = np.ascontiguousarray(vectors, np.float32)
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        rows = np.flatnonzero(~finite)
-        raise ValueError(f"The {role} must be finite. Received: {len(rows)} bad rows, the first ones {rows[:5]}.")
-    return vectors
-
-
-def _checked_ids(ids, count):
-    ids = [str(name) if isinstance(name, np.str_) else name for name in ids]
-    if len(ids) != count:
-        raise ValueError(f"There must be one id per vector. Received: {len(ids)} ids, {count} vectors.")
-    if not all(isinstance(name, str) and name for name in ids):
-        raise ValueError("Ids must be strings that are not empty.")
-    if len(set(ids)) != count:
-        seen = set()
-        repeated = [name for name in ids if name in seen or seen.add(name)]
-        raise ValueError(f"Ids must be different. Received twice: {', '.join(repeated[:5])}.")
-    return ids
+        self._write_files(folder)

@@ -34,28 +34,25 @@ class BruteForceIndex(Index):
             )
         self.query_chunk, self.gallery_chunk = query_chunk, gallery_chunk
 
-    @property
-    def is_exact(self):
+    def is_exact_at(self, count):
         return True
 
     def _options(self):
         return {"query_chunk": self.query_chunk, "gallery_chunk": self.gallery_chunk}
 
-    def _prepare(self):
-        pass
-
-    def _top_k(self, query_QD, k, exclude_Q):
-        return top_k(query_QD, self.vectors_ND, k, exclude_Q, self.query_chunk, self.gallery_chunk)
+    def _top_k(self, query_QD, k, exclude_Q, among_n):
+        return top_k(query_QD, self.vectors_ND, k, exclude_Q, among_n, self.query_chunk, self.gallery_chunk)
 
 
-def top_k(query_QD, vectors_ND, k, exclude_Q, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
+def top_k(query_QD, vectors_ND, k, exclude_Q, among_n=None, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
     """The exact best k by inner product, equal scores in gallery order.
 
     Args:
         query_QD: float32 [Q, D].
         vectors_ND: float32 [N, D].
-        k: 1 to N.
+        k: 1 to the number of rows to choose from.
         exclude_Q: int64 [Q], a gallery row that is left out, or -1.
+        among_n: int64, the gallery rows to choose from, rising; None for all.
         query_chunk, gallery_chunk: how many rows are scored at a time.
 
     Returns:
@@ -64,13 +61,27 @@ def top_k(query_QD, vectors_ND, k, exclude_Q, query_chunk=QUERY_CHUNK, gallery_c
     key_QK = np.empty((len(query_QD), k), np.uint64)
     for start in range(0, len(query_QD), query_chunk):
         rows = slice(start, start + query_chunk)
-        kept = np.empty((len(query_QD[rows]), 0), np.uint64)
-        for key_qn in _gallery_keys(query_QD[rows], vectors_ND, exclude_Q[rows], gallery_chunk):
-            kept = np.concatenate([kept, key_qn], axis=1)
-            if kept.shape[1] > k:
-                kept = np.partition(kept, k - 1, axis=1)[:, :k]
-        key_QK[rows] = np.sort(kept, axis=1)
+        chunks = _gallery_keys(query_QD[rows], vectors_ND, exclude_Q[rows], gallery_chunk, among_n)
+        key_QK[rows] = smallest_keys(chunks, k)
     return split_keys(key_QK)
+
+
+def smallest_keys(chunks, k):
+    """The k smallest sort keys of each query over all chunks.
+
+    Args:
+        chunks: iterable of uint64 [q, n], at least one.
+        k: at least 1.
+
+    Returns:
+        uint64 [q, k], rising; fewer columns where the chunks have fewer.
+    """
+    kept_qK = None
+    for key_qn in chunks:
+        kept_qK = key_qn if kept_qK is None else np.concatenate([kept_qK, key_qn], axis=1)
+        if kept_qK.shape[1] > k:
+            kept_qK = np.partition(kept_qK, k - 1, axis=1)[:, :k]
+    return np.sort(kept_qK, axis=1)
 
 
 def exact_ranks(query_QD, vectors_ND, target_QT, exclude_Q=None, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
@@ -119,7 +130,7 @@ def pair_keys(query_QD, vectors_ND, position_QK):
         rows = slice(start, start + step)
         vectors_qKD = vectors_ND[position_QK[rows]].astype(np.float64)
         score_qK = np.einsum("qd,qkd->qk", query_QD[rows].astype(np.float64), vectors_qKD).astype(np.float32)
-        key_QK[rows] = np.where(position_QK[rows] < 0, NO_ENTRY, _keys(score_qK, position_QK[rows]))
+        key_QK[rows] = np.where(position_QK[rows] < 0, NO_ENTRY, sort_keys(score_qK, position_QK[rows]))
     return key_QK
 
 
@@ -136,22 +147,30 @@ def split_keys(key_QK):
     return np.where(none_QK, -1, position_QK), np.where(none_QK, np.float32(-np.inf), bits_QK.view(np.float32))
 
 
-def _keys(score, position):
+def sort_keys(score, position):
+    """The sort keys of float32 scores at integer positions, arrays that broadcast; see `split_keys`."""
     bits = (score + np.float32(0)).view(np.uint32)  # -0.0 + 0 is 0.0: the two zeros are one score
     rising = np.where(bits >> 31, ~bits, bits | np.uint32(2**31))  # unsigned integers in the order of the floats
     return (~rising).astype(np.uint64) << np.uint64(32) | position.astype(np.uint64)
 
 
-def _gallery_keys(query_qD, vectors_ND, exclude_q, gallery_chunk):
+def cross_out(key_qn, position_n, exclude_q):
+    """Write "no entry" where the row `exclude_q` stands among the rising rows `position_n`; -1 stands nowhere."""
+    place_q = np.minimum(np.searchsorted(position_n, exclude_q), len(position_n) - 1)
+    excluded = np.flatnonzero(position_n[place_q] == exclude_q)
+    key_qn[excluded, place_q[excluded]] = NO_ENTRY
+    return key_qn
+
+
+def _gallery_keys(query_qD, vectors_ND, exclude_q, gallery_chunk, among_n=None):
     """Yield the keys uint64 [q, n] of one chunk of the gallery after the other."""
     query_qD = query_qD.astype(np.float64)
-    for start in range(0, len(vectors_ND), gallery_chunk):
-        vectors_nD = vectors_ND[start : start + gallery_chunk].astype(np.float64)
+    for start in range(0, len(vectors_ND) if among_n is None else len(among_n), gallery_chunk):
+        rows = slice(start, start + gallery_chunk)
+        vectors_nD = vectors_ND[rows if among_n is None else among_n[rows]].astype(np.float64)
+        position_n = np.arange(start, start + len(vectors_nD)) if among_n is None else among_n[rows]
         score_qn = (query_qD @ vectors_nD.T).astype(np.float32)
-        key_qn = _keys(score_qn, np.arange(start, start + len(vectors_nD)))
-        excluded = np.flatnonzero((exclude_q >= start) & (exclude_q < start + len(vectors_nD)))
-        key_qn[excluded, exclude_q[excluded] - start] = NO_ENTRY
-        yield key_qn
+        yield cross_out(sort_keys(score_qn, position_n), position_n, exclude_q)
 
 
 build = BruteForceIndex

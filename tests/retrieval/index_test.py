@@ -1,13 +1,14 @@
 """What every index must do, whatever it is made of."""
 
 import json
+import zlib
 
 import numpy as np
 import pytest
 
 from cir_tf import registry
 from cir_tf.errors import UserError
-from cir_tf.retrieval import base
+from cir_tf.retrieval import _storage
 
 KINDS = ("brute_force", "scann")
 IDS = ["ant", "bee", "cat", "dog", "eel"]
@@ -132,13 +133,33 @@ def test_wrong_ids_are_refused(kind, ids, message):
 
 def test_saved_index_loads_the_same(kind, index, tmp_path):
     folder = tmp_path / "new" / "index"
-    index.save(folder, extra={"encoder": "abc"})
+    index.save(folder, extra={"bad": 2})
     loaded = type(index).load(folder)
     for found, expected in zip(loaded.search(QUERIES, 6, IDS[:3]), index.search(QUERIES, 6, IDS[:3]), strict=True):
         np.testing.assert_array_equal(found, expected)
-    assert loaded.extra == {"encoder": "abc"}
-    manifest = base.read_manifest(folder)
+    assert loaded.extra == {"bad": 2}
+    manifest = _storage.read_manifest(folder)
     assert (manifest["kind"], manifest["count"], manifest["dimension"]) == (kind, 5, 2)
+    assert (manifest["metric"], manifest["data"], manifest["encoder"]) == ("inner_product", index.stamp, "")
+
+
+def test_index_of_another_model_is_refused(index, tmp_path):
+    load = type(index).load
+    index.save(tmp_path / "unknown")
+    index.build(VECTORS, IDS, encoder="abc123").save(tmp_path / "known")
+    assert load(tmp_path / "known").encoder == load(tmp_path / "known", encoder="abc123").encoder == "abc123"
+    with pytest.raises(UserError, match=r"known is of another model \(abc123, not def456\); build it again"):
+        load(tmp_path / "known", encoder="def456")
+    with pytest.raises(UserError, match=r"of another model \(unknown, not def456\)"):
+        load(tmp_path / "unknown", encoder="def456")
+
+
+def test_a_loaded_index_can_be_changed_and_saved_again(index, tmp_path):
+    index.build(VECTORS, IDS, encoder="abc123").save(tmp_path / "index")
+    loaded = type(index).load(tmp_path / "index").add(VECTORS[:1], ["fox"]).delete(["bee"])
+    loaded.save(tmp_path / "index")
+    again = type(index).load(tmp_path / "index", encoder="abc123")
+    assert again.search(QUERIES, 6).ids_QK[0].tolist() == ["cat", "ant", "fox", "dog", "eel", ""]
 
 
 def test_saving_again_replaces_the_index_and_leaves_nothing_beside_it(index, tmp_path):
@@ -157,7 +178,7 @@ def test_interrupted_save_leaves_the_old_index(index, tmp_path, monkeypatch):
 
     index.build(VECTORS[:2], ["x", "y"])
     with monkeypatch.context() as patch:
-        patch.setattr(base.json, "dumps", full_disk)  # after the vectors have been written
+        patch.setattr(_storage.json, "dumps", full_disk)  # after the vectors have been written
         with pytest.raises(UserError, match=r"cannot be written.*No space left"):
             index.save(folder)
         with pytest.raises(UserError, match="No space left"):
@@ -169,14 +190,14 @@ def test_interrupted_save_leaves_the_old_index(index, tmp_path, monkeypatch):
 def test_failed_rename_puts_the_old_index_back(index, tmp_path, monkeypatch):
     folder = tmp_path / "index"
     index.save(folder)
-    rename = base.Path.replace
+    rename = _storage.Path.replace
 
     def refuse_unfinished(path, target):
         if path.suffix == ".part":
             raise OSError(5, "Input/output error")
         return rename(path, target)
 
-    monkeypatch.setattr(base.Path, "replace", refuse_unfinished)
+    monkeypatch.setattr(_storage.Path, "replace", refuse_unfinished)
     with pytest.raises(UserError, match="Input/output error"):
         index.build(VECTORS[:2], ["x", "y"]).save(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
@@ -205,20 +226,51 @@ def test_missing_damaged_or_other_index_is_one_clear_line(kind, index, tmp_path)
         ("manifest.json", json.dumps(manifest | {"version": 99}), "version"),
         ("manifest.json", json.dumps(manifest | {"kind": "other"}), f"'other'.*'{kind}' cannot"),
         ("manifest.json", json.dumps(manifest | {"count": 4}), "damaged"),
+        ("manifest.json", json.dumps(manifest | {"metric": "cosine"}), "damaged"),
         ("manifest.json", json.dumps(manifest | {"options": {"unknown": 1}}), "damaged"),
-        ("ids.json", '["ant"]', "damaged.*1 ids"),
-        ("vectors.npy", "", "damaged"),
-        ("vectors.npy", "rubbish", "damaged"),
+        ("manifest.json", json.dumps(manifest | {"files": ["vectors.npy"]}), "damaged"),
+        ("ids.json", '["ant"]', "damaged.*ids.json has 7 bytes instead of 35"),
+        ("vectors.npy", "", "damaged.*vectors.npy has 0 bytes instead of 168"),
+        ("ids.json", json.dumps(["x", *IDS[1:], ""])[:35], "damaged.*ids.json was changed"),
     ]
     for name, content, message in broken:
         index.save(folder)
         (folder / name).write_text(content)
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=message) as error:
             load(folder)
+        assert "\n" not in str(error.value)
+    (folder / "ids.json").unlink()
+    with pytest.raises(UserError, match=r"damaged.*ids\.json is missing"):
+        load(folder)
+
+
+def put(folder, name):
+    """Enter a changed file into the manifest: what someone does who means it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    content = (folder / name).read_bytes()
+    manifest["files"][name] = [len(content), zlib.crc32(content)]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_wrong_content_behind_right_sums_is_refused(index, tmp_path):
+    folder = tmp_path / "index"
+    for name, content, message in [
+        ("ids.json", b'["ant"]', "1 ids"),
+        ("ids.json", b"[", "damaged"),
+        ("vectors.npy", b"rubbish", "damaged"),
+        ("vectors.npy", b"", "damaged"),
+    ]:
+        index.save(folder)
+        (folder / name).write_bytes(content)
+        put(folder, name)
+        with pytest.raises(UserError, match=message):
+            type(index).load(folder)
 
 
 def test_pickled_vectors_are_refused(index, tmp_path):
-    index.save(tmp_path / "index")
-    np.save(tmp_path / "index" / "vectors.npy", np.array([[object()] * 2] * 5, dtype=object), allow_pickle=True)
+    folder = tmp_path / "index"
+    index.save(folder)
+    np.save(folder / "vectors.npy", np.array([[object()] * 2] * 5, dtype=object), allow_pickle=True)
+    put(folder, "vectors.npy")
     with pytest.raises(UserError, match=r"damaged.*allow_pickle"):
-        type(index).load(tmp_path / "index")
+        type(index).load(folder)

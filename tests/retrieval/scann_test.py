@@ -7,6 +7,7 @@ import pytest
 
 from cir_tf import registry
 from cir_tf.errors import UserError
+from cir_tf.retrieval._tuning import Rung, choose
 from cir_tf.retrieval.brute_force import BruteForceIndex
 from cir_tf.retrieval.scann import ScannIndex
 
@@ -112,11 +113,77 @@ def test_pickle_in_the_folder_is_never_opened(tmp_path):
         ScannIndex.load(tmp_path / "a")
 
 
-def test_lost_scann_files_are_one_clear_line(tmp_path):
-    ScannIndex(exact_below=100).build(VECTORS, names(700)).save(tmp_path / "a")
-    (tmp_path / "a" / "scann" / "scann_assets.pbtxt").unlink()
-    with pytest.raises(UserError, match="damaged"):
-        ScannIndex.load(tmp_path / "a")
+def test_lost_cut_off_or_changed_scann_files_are_one_clear_line(tmp_path):
+    index = ScannIndex(exact_below=100).build(VECTORS, names(700))
+    index.save(tmp_path / "a")
+    files = sorted((tmp_path / "a" / "scann").iterdir())
+    assert len(files) > 4
+    for file in files:
+        content = file.read_bytes()
+        for harm in (content[: len(content) // 2], content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
+            file.write_bytes(harm)
+            with pytest.raises(UserError, match=f"damaged .*{file.name} (has|was)") as error:
+                ScannIndex.load(tmp_path / "a")
+            assert "\n" not in str(error.value)
+        file.unlink()
+        with pytest.raises(UserError, match=f"{file.name} is missing"):
+            ScannIndex.load(tmp_path / "a")
+        file.write_bytes(content)
+    assert_same(ScannIndex.load(tmp_path / "a").search(QUERIES, 9), index.search(QUERIES, 9))
+
+
+def test_changed_large_gallery_is_searched_with_its_new_entries():
+    index = ScannIndex(exact_below=100).build(VECTORS[40:], names(700)[40:])
+    assert "g3" not in index.search(QUERIES[3:4], 5).ids_QK
+    assert index.add(VECTORS[:40], names(40)).search(QUERIES[3:4], 5).ids_QK[0, 0] == "g3"
+    assert "g3" not in index.delete(["g3"]).search(QUERIES[3:4], 5).ids_QK
+    small = index.delete([name for name in names(640) if name != "g3"])
+    assert small.is_exact and small.search(QUERIES, 99).ids_QK[0, -1] == ""
+
+
+def test_tuning_takes_the_fastest_setting_that_finds_enough(tmp_path):
+    vectors, queries = clusters(3000), clusters(80)
+    index = ScannIndex(exact_below=3000).build(vectors, names(3000))
+    tuning = index.tune(queries, 0.9, k=5)
+    assert tuning["reached"] and (tuning["k"], tuning["queries"], tuning["count"]) == (5, 80, 3000)
+    chosen, curve = tuning["chosen"], tuning["curve"]
+    assert chosen in curve and chosen["recall"] >= 0.9
+    assert not [rung for rung in curve if rung["recall"] >= 0.9 and rung["milliseconds"] < chosen["milliseconds"]]
+    assert min(rung["recall"] for rung in curve) < 0.9 < 0.999 < max(rung["recall"] for rung in curve)
+    assert all(rung["milliseconds"] > 0 and rung["single_milliseconds"] > 0 for rung in curve)
+    assert (index.searched_share, index.reordered) == (chosen["searched_share"], chosen["reordered"])
+    assert index.measured_recall(queries, k=5) == chosen["recall"]
+    index.save(tmp_path / "a")
+    loaded = ScannIndex.load(tmp_path / "a")
+    assert loaded.tuning == tuning
+    assert_same(loaded.search(queries, 5), index.search(queries, 5))
+
+
+def test_choice_by_hand():
+    """Recall and time of four settings; the target decides."""
+    fast, good, slow, best = (
+        Rung(share, 1, 60, recall, milliseconds, 1.0)
+        for share, recall, milliseconds in [(0.1, 0.7, 1.0), (0.2, 0.9, 2.0), (0.3, 0.95, 4.0), (0.4, 0.97, 3.0)]
+    )
+    curve = [fast, good, slow, best]
+    assert [choose(curve, target) for target in (0.5, 0.9, 0.95, 0.97)] == [fast, good, best, best]
+    assert choose(curve, 0.99) == best  # out of reach: as much as there is
+    assert choose([slow, slow._replace(milliseconds=3.5)], 1.0).milliseconds == 3.5
+
+
+def test_wider_search_finds_more():
+    vectors, queries = clusters(3000), clusters(60)
+    recalls = []
+    for share in (0.02, 0.2, 1.0):
+        index = ScannIndex(exact_below=100, searched_share=share, reordered=300).build(vectors, names(3000))
+        recalls.append(index.measured_recall(queries))
+    assert recalls[0] < recalls[1] < recalls[2]
+
+
+@pytest.mark.parametrize("wrong", [{"searched_share": 0.0}, {"searched_share": 1.5}, {"reordered": 0}])
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="searched_share must be above 0"):
+        ScannIndex(**wrong)
 
 
 def test_too_small_a_limit_is_refused():
