@@ -1,13 +1,17 @@
 """Prepare a dataset: `python -m datasets_tfds.build NAME [--config=…] [--data_dir=…] [--manual_dir=…]`."""
 
 import argparse
+import contextlib
 import importlib
+import io
 import os
 import pkgutil
 import sys
 from pathlib import Path
 
 import datasets_tfds
+
+INTERRUPTED = 130  # the exit code of a command that was stopped by Ctrl-C
 
 
 def names():
@@ -31,7 +35,49 @@ def main(argv):
     parser.add_argument("--overwrite", action="store_true", help="build again what is there, after your copy changed")
     arguments = parser.parse_args(argv)
     if arguments.name not in names():
-        return _complain(f"there is no dataset {arguments.name!r}; there are {', '.join(names())}")
+        return complain(f"there is no dataset {arguments.name!r}; there are {', '.join(names())}")
+    manual_dir = arguments.manual_dir and Path(arguments.manual_dir).expanduser()
+    if manual_dir and not manual_dir.is_dir():
+        return complain(f"--manual_dir={manual_dir} is not a folder")
+    try:
+        return _build(arguments, manual_dir)
+    except KeyboardInterrupt:
+        print("stopped; nothing unfinished is left, the same command begins again", file=sys.stderr)
+        return INTERRUPTED
+
+
+def summary(info):
+    """Lines about what a build has put in and left out.
+
+    Args:
+        info: the `tfds.core.DatasetInfo` of a prepared dataset.
+    """
+    rows = ", ".join(f"{name} {split.num_examples:,}" for name, split in info.splits.items())
+    found = dict(info.metadata or {})
+    dropped = [f"{split} {count:,}" for split, count in found.pop("dropped", {}).items() if count]
+    left_out = [f"{split} ({reason})" for split, reason in found.pop("left_out", {}).items()]
+    parts = [f"rows: {rows}"]
+    parts += [f"dropped for want of pictures: {', '.join(dropped)}"] if dropped else []
+    parts += [f"no split {', '.join(left_out)}"] if left_out else []
+    lines = ["; ".join(parts)]
+    if "stamp" in found:
+        counts = {key: found.pop(key) for key in ("pictures", "missing", "bad", "reencoded")}
+        counted = ", ".join(f"{key} {count:,}" for key, count in counts.items())
+        lines.append(f"data stamp: {counted}, {found.pop('stamp')}")
+    sizes = {key: len(value) if isinstance(value, list) else value for key, value in found.items()}
+    others = [
+        f"{key} {size:,}" for key, size in sizes.items() if isinstance(size, int) and size and key != "missing_ids"
+    ]
+    return lines + ([f"also counted: {', '.join(others)}"] if others else [])
+
+
+def complain(message):
+    """Prints an error in one line; the exit code."""
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
+    return 2
+
+
+def _build(arguments, manual_dir):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow_datasets as tfds
 
@@ -42,31 +88,41 @@ def main(argv):
     chosen = arguments.config or [name for name, config in configs.items() if config.subset == default]
     unknown = [name for name in chosen if name not in configs]
     if unknown:
-        return _complain(f"{arguments.name} has no config {unknown[0]!r}; it has {', '.join(configs)}")
-    manual_dir = arguments.manual_dir and Path(arguments.manual_dir).expanduser()
-    if manual_dir and not manual_dir.is_dir():
-        return _complain(f"--manual_dir={manual_dir} is not a folder")
+        return complain(f"{arguments.name} has no config {unknown[0]!r}; it has {', '.join(configs)}")
+    tfds.disable_progress_bar()  # the builders have one that knows the end
     again = {"download_mode": tfds.GenerateMode.REUSE_CACHE_IF_EXISTS} if arguments.overwrite else {}
     for name in chosen:
         try:
-            configs[name].on_missing = arguments.on_missing  # TFDS admits no second config of the same name
             builder = builder_class(config=name, data_dir=arguments.data_dir and Path(arguments.data_dir).expanduser())
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **again))
+            with (
+                _policy(configs[name], arguments.on_missing),
+                contextlib.redirect_stdout(io.StringIO()),  # TFDS speaks of a download of unknown size
+            ):
+                builder.download_and_prepare(
+                    download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **again)
+                )
         except (OSError, ValueError) as error:
-            return _complain(f"cannot build {arguments.name}/{name}: {error}")
+            return complain(f"cannot build {arguments.name}/{name}: {error}")
         except AssertionError as error:  # how TFDS says that the manual folder is missing
             instructions = " ".join(str(builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS or error).split())
-            return _complain(
+            return complain(
                 f"{arguments.name}/{name} is made from your own copy: {instructions} Then run "
                 f"python -m datasets_tfds.build {arguments.name} --config={name} --manual_dir=FOLDER"
             )
         print(f"{arguments.name}/{name} is ready in {builder.data_dir}")
+        for line in summary(builder.info):
+            print(f"  {line}")
     return 0
 
 
-def _complain(message):
-    print(f"error: {message}", file=sys.stderr)
-    return 2
+@contextlib.contextmanager
+def _policy(config, on_missing):
+    """The config with another policy, for TFDS admits no second config of the same name."""
+    before, config.on_missing = config.on_missing, on_missing
+    try:
+        yield
+    finally:
+        config.on_missing = before
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ A dataset that is made from a user's copy offers `datasets_tfds/<name>/survey.py
 | key | value |
 |---|---|
 | `annotations` | paths of the annotation files that are there |
-| `splits` | split -> {"rows": [(query id, ids of the pictures the row cannot do without)], "gallery": [image ids]} |
+| `splits` | split -> {"rows": [(query id, ids of the pictures the row cannot do without)], "gallery": [image ids]}; a \
+row may have a third item, ids of pictures of which it needs one, whichever |
 | `locate` | function image id -> candidate paths of the picture below `manual_dir`, in order |
 | `lift_limit` (optional) | as in `pictures.Local` |
 | `root` (optional) | the folder that `locate` counts from, where it is not `manual_dir` |
@@ -28,7 +29,7 @@ import tempfile
 from pathlib import Path
 
 from datasets_tfds import pictures
-from datasets_tfds.build import names
+from datasets_tfds.build import INTERRUPTED, complain, names
 
 LISTED = 5  # names in a line on the screen
 COLUMNS = ("split", "rows", "lost", "gallery", "lost", "missing", "broken")
@@ -55,7 +56,7 @@ def examine(found, root):
     missing, broken = set(local.missing), dict(local.bad)
     splits = {}
     for split, part in found["splits"].items():
-        lost = [query_id for query_id, needed in part["rows"] if not all(map(local.keeps, needed))]
+        lost = [query_id for query_id, *needed in part["rows"] if not _can_stay(local, *needed)]
         splits[split] = {
             "rows": len(part["rows"]),
             "rows_lost": len(lost),
@@ -137,40 +138,52 @@ def main(argv):
     arguments = parser.parse_args(argv)
     name, manual_dir = arguments.name, Path(arguments.manual_dir).expanduser()
     if name not in names():
-        return _complain(f"there is no dataset {name!r}; there are {', '.join(names())}")
+        return complain(f"there is no dataset {name!r}; there are {', '.join(names())}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if importlib.util.find_spec(f"datasets_tfds.{name}.survey") is None:
         return _without_survey(name)
     if not arguments.manual_dir or not manual_dir.is_dir():
-        return _complain(f"--manual_dir={arguments.manual_dir} is not a folder; give the one with your copy of {name}")
+        return complain(f"--manual_dir={arguments.manual_dir} is not a folder; give the one with your copy of {name}")
+    try:
+        return _look(name, manual_dir, arguments.json)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _look(name, manual_dir, json_file):
     try:
         found = importlib.import_module(f"datasets_tfds.{name}.survey").survey(manual_dir)
         report = examine(found, found.get("root", manual_dir))
         print(to_text(report))
     except OSError as error:
-        return _complain(f"cannot look into {manual_dir}: {error}")
+        return complain(f"cannot look into {manual_dir}: {error}")
     except ValueError as error:
         report = {"problems": [str(error)]}
         print(f"problem: {error}")
-    if arguments.json:
+    if json_file:
         try:
-            _write_json(Path(arguments.json), {"dataset": name, "manual_dir": str(manual_dir), **report})
+            _write_json(Path(json_file), {"dataset": name, "manual_dir": str(manual_dir), **report})
         except OSError as error:
-            return _complain(f"cannot write {arguments.json}: {error.strerror}")
+            return complain(f"cannot write {json_file}: {error.strerror}")
     return 1 if report["problems"] else 0
 
 
 def _without_survey(name):
     builder = importlib.import_module(f"datasets_tfds.{name}.{name}_dataset_builder").Builder
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not getattr(builder.BUILDER_CONFIGS[0], "is_generated", False):
-        return _complain(f"the doctor cannot look into {name}; its build names what is missing or broken")
+        return complain(f"the doctor cannot look into {name}; its build names what is missing or broken")
     print(f"{name} is generated: there is no copy to look at")
     return 0
 
 
+def _can_stay(local, needed, one_of=()):
+    return all(map(local.keeps, needed)) and (not one_of or any(map(local.keeps, one_of)))
+
+
 def _ids(part):
     """The pictures of a split, each once, the gallery's first."""
-    needed = (image_id for _, ids in part["rows"] for image_id in ids)
+    needed = (image_id for row in part["rows"] for image_id in row[1])
     return dict.fromkeys([*part["gallery"], *needed])
 
 
@@ -188,11 +201,6 @@ def _write_json(path, value):
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _complain(message):
-    print(f"error: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 """
 
 import dataclasses
+import functools
 import io
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
+from tqdm import tqdm
 
-from datasets_tfds import pictures
+from datasets_tfds import pictures, preparing
 
 VIEWS = ("triplets", "index", "gallery")
+KEYS = 2**128 // 5  # of TFDS' 1,000 parts, each a file while they are written, 200: few systems allow 1,000 files
 HIDDEN_HWC = np.zeros((1, 1, 3), np.uint8)  # in the place of a target that is hidden, or that is a class
 
 
@@ -169,6 +172,36 @@ def info(builder, row_extras=None, gallery_extras=None, **fields):
     )
 
 
+class ViewBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A dataset with a `ViewConfig`; the subclass says what the rows are, this class sees to their writing."""
+
+    def download_and_prepare(self, **options):
+        """As TFDS does it, by one process at a time; what a killed one has left is removed."""
+        download_config = options.get("download_config")
+        again = download_config is not None and download_config.download_mode.overwrite_dataset
+        if self.data_path.exists() and not again:
+            return super().download_and_prepare(**options)
+        with preparing.alone(self.data_path.parent, self.version):
+            if self.data_path.exists() and not again:  # somebody else's work, while this process waited
+                self.info.read_from_directory(self.data_path)
+            return super().download_and_prepare(**options)
+
+    def _generate_examples(self, split, example, items):
+        """(key, row) of each item, in order.
+
+        Args:
+            split: its name.
+            example: function item -> row; runs in threads where rows have pictures.
+            items: sequence.
+        """
+        # TFDS sorts large splits by key, one part of the range of keys in memory after the other. With 0, 1, 2, … for
+        # keys, all rows would be in the first part.
+        step = KEYS // len(items)
+        made = (map if self.builder_config.view == "index" else preparing.in_order)(example, items)
+        bar = tqdm(made, f"writing {split}", len(items), leave=False, unit=" rows", disable=None)
+        yield from ((step * number, row) for number, row in enumerate(bar))
+
+
 class Copy(NamedTuple):
     """What a user's copy has for one view.
 
@@ -185,7 +218,7 @@ class Copy(NamedTuple):
     ids: Any = ()
 
 
-class CopyBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class CopyBuilder(ViewBuilder, skip_registration=True):
     """A dataset made from a user's copy; the subclass reads the annotations, this class sees to the pictures.
 
     Attributes:
@@ -226,19 +259,18 @@ class CopyBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             logging.warning("%s: the split %s is left out: %s", self.name, split, reason)
         dropped = {split: len(rows) - len(kept[split]) for split, rows in splits.items()}
         metadata.update(left_out=left_out, dropped=dropped)
-        return {split: self._generate_examples(rows, local) for split, rows in kept.items() if rows}
+        example = functools.partial(self._example, local)
+        return {split: self._generate_examples(split, example, rows) for split, rows in kept.items() if rows}
 
-    def _generate_examples(self, rows, local):
+    def _example(self, local, row):
         view = self.builder_config.view
-        for row in rows:
-            if view == "gallery":
-                name = row["image_id"]
-                relpath = row["relpath"] or local.relpath(name)
-                yield name, row | {"image": io.BytesIO(local.bytes(name)), "relpath": relpath}
-            elif view == "index":
-                yield row["query_id"], row
-            else:
-                reference, target = row["reference_id"], row["target_id"]
-                target_image = io.BytesIO(local.bytes(target)) if target else HIDDEN_HWC
-                images = {"reference_image": io.BytesIO(local.bytes(reference)), "target_image": target_image}
-                yield row["query_id"], row | images
+        if view == "gallery":
+            name = row["image_id"]
+            relpath = row["relpath"] or local.relpath(name)
+            return row | {"image": io.BytesIO(local.bytes(name)), "relpath": relpath}
+        if view == "index":
+            return row
+        reference, target = row["reference_id"], row["target_id"]
+        target_image = io.BytesIO(local.bytes(target)) if target else HIDDEN_HWC
+        images = {"reference_image": io.BytesIO(local.bytes(reference)), "target_image": target_image}
+        return row | images

@@ -5,6 +5,7 @@ import pytest
 
 from cir_tf import config as configs
 from cir_tf.errors import UserError
+from tests import toy_copies
 from tests.conftest import ROOT, run_module
 
 RECIPES = sorted((ROOT / "configs").glob("*/*.py"))
@@ -17,11 +18,14 @@ def test_every_recipe_names_its_own_command(path):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_runs_in_its_small_form(path, data_dir, tmp_path):
+    toy_copies.prepare(path.parent.name, data_dir, tmp_path)
     done = run_module("cir_tf.train", f"--config={path}:runlocal", f"--workdir={tmp_path / 'run'}", data_dir=data_dir)
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    overall = next(iter(results.values()))["metrics"]["model"]["overall"]["recall_at_1"]
-    assert 0 <= overall["low"] <= overall["value"] <= overall["high"] <= 1
+    assert list(results) == list(configs.load(f"{path}:runlocal").evals)
+    for result in results.values():
+        for estimate in result["metrics"]["model"]["overall"].values():
+            assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1
 
 
 def test_overrides_keep_the_type():

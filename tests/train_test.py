@@ -25,7 +25,6 @@ def last_weights(workdir):
 
 def test_the_default_run_prints_the_table_and_keeps_everything(trained_run):
     workdir, printed = trained_run
-    assert "emoji_edits/people_index is ready" in printed, "prepared on first use"
     for row in ("model", "image only", "text only", "sum of features", "· gender", "· skin"):
         assert row in printed
     assert "queries emoji_edits/people validation; gallery people; reference removed" in printed

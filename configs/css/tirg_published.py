@@ -1,5 +1,7 @@
 """TIRG's published settings, but for the image tower: SGD, batches of 32, soft triplets with their half gradient.
 
+Pairs of queries with one reference are drawn at run time; they share a batch, as batches have an even number.
+
 Differs from Vo et al., CVPR 2019 (released code, `--dataset css3d --model tirg_lastconv`) in the tower, which is small
 here instead of ResNet-18, and in the pictures, which are generated. 160,000 steps are days on two cores.
 
@@ -13,6 +15,7 @@ def get_config(arg=None):
     config = base(
         dataset="css",
         subset="css3d_generated",
+        sampler={"name": "modifications"},
         evals=("css3d_generated_test",),
         batch_size=32,
         total_steps=160_000,

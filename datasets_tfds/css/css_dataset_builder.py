@@ -25,7 +25,7 @@ class CssConfig(schema.ViewConfig):
     queries: int = 16_000
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(schema.ViewBuilder):
     """Builder of `css`: generated from a seed, or read from the original archive."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -55,16 +55,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         config = self.builder_config
-        extras = {} if config.view == "gallery" else {"modification_id": tfds.features.Text()}
         metadata = {"source": "original archive"}
         if config.is_generated:
             metadata = {"source": "generated, not the paper's data", "seed": config.seed}
-        return self.dataset_info_from_configs(
-            features=schema.features(config.view, **extras),
-            supervised_keys=schema.supervised_keys(config.view),
+        return schema.info(
+            self,
+            {"modification_id": tfds.features.Text()},
             homepage="https://github.com/google/tirg",
             license="Generated data: Apache-2.0. Original archive: no licence of its own; TIRG's code is Apache-2.0.",
-            disable_shuffling=True,
             metadata=tfds.core.MetadataDict(metadata),
         )
 
@@ -72,20 +70,25 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         splits, picture_3d = self._source(dl_manager)
         picture_2d = functools.partial(_drawing, splits)
         config = self.builder_config
-        if config.view == "index":
-            examples = {split: _rows(split, data) for split, data in splits.items()}
-        elif config.view == "gallery":
-            examples = {split: _gallery(split, data, picture_3d) for split, data in splits.items()}
-            if config.reference_2d:
-                examples |= {f"{split}_2d": _gallery(split, data, picture_2d) for split, data in splits.items()}
-        else:
-            picture_3d = functools.lru_cache(CACHED_PICTURES)(picture_3d)
-            reference = picture_2d if config.reference_2d else picture_3d
-            examples = {split: _triplets(split, data, reference, picture_3d) for split, data in splits.items()}
-        return {name: self._generate_examples(rows) for name, rows in examples.items()}
-
-    def _generate_examples(self, rows):
-        yield from rows
+        if config.view == "gallery":
+            pictures = {"": picture_3d} | ({"_2d": picture_2d} if config.reference_2d else {})
+            return {
+                split + end: self._generate_examples(
+                    split + end, functools.partial(_gallery, split, data, picture), range(len(data.labels_N))
+                )
+                for end, picture in pictures.items()
+                for split, data in splits.items()
+            }
+        picture_3d = functools.lru_cache(CACHED_PICTURES)(picture_3d)
+        roles = {}
+        if config.view == "triplets":
+            roles = {"reference": picture_2d if config.reference_2d else picture_3d, "target": picture_3d}
+        return {
+            split: self._generate_examples(
+                split, functools.partial(_query, split, data, roles), range(len(data.reference_Q))
+            )
+            for split, data in splits.items()
+        }
 
     def _source(self, dl_manager):
         """Both sides, and the function (split, i) -> PNG bytes of a 3-D picture."""
@@ -119,36 +122,26 @@ def _drawing(splits, split, i):
     return original.encode_png(render.draw_2d(splits[split].objects_N[i]))
 
 
-def _gallery(split, data, picture):
-    for i, label in enumerate(data.labels_N):
-        image_id = _image_id(split, i)
-        yield image_id, schema.gallery_row(image_id, io.BytesIO(picture(split, i)), target_class=label)
+def _gallery(split, data, picture, i):
+    image_id = _image_id(split, i)
+    return schema.gallery_row(image_id, io.BytesIO(picture(split, i)), target_class=data.labels_N[i])
 
 
-def _rows(split, data):
-    queries = zip(data.reference_Q, data.target_Q, data.texts_Q, data.modification_Q, strict=True)
-    for row, (reference, target, text, modification) in enumerate(queries):
-        query_id = f"{split}-{row}"
-        yield (
-            query_id,
-            schema.query_row(
-                query_id,
-                _image_id(split, reference),
-                text,
-                _image_id(split, target),
-                target_ids=[],  # hits are by class
-                target_class=data.labels_N[target],
-                category=scenes.edit_kind(text),
-                modification_id=str(modification),
-            ),
-        )
+def _query(split, data, roles, row):
+    """The row of a query.
 
-
-def _triplets(split, data, reference_picture, picture_3d):
-    ends = zip(data.reference_Q, data.target_Q, strict=True)
-    for (query_id, row), (reference, target) in zip(_rows(split, data), ends, strict=True):
-        pictures = {
-            "reference_image": io.BytesIO(reference_picture(split, reference)),
-            "target_image": io.BytesIO(picture_3d(split, target)),
-        }
-        yield query_id, row | pictures
+    Args:
+        roles: "reference" and "target" -> function (split, i) -> PNG bytes, for the view that has them.
+    """
+    text, ends = data.texts_Q[row], {"reference": data.reference_Q[row], "target": data.target_Q[row]}
+    return schema.query_row(
+        f"{split}-{row}",
+        _image_id(split, ends["reference"]),
+        text,
+        _image_id(split, ends["target"]),
+        target_ids=[],  # hits are by class
+        target_class=data.labels_N[ends["target"]],
+        category=scenes.edit_kind(text),
+        modification_id=str(data.modification_Q[row]),
+        **{f"{role}_image": io.BytesIO(picture(split, ends[role])) for role, picture in roles.items()},
+    )

@@ -22,7 +22,7 @@ SPLITS = {
 }
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(schema.ViewBuilder):
     """Person emoji, an edit in words, and the emoji with exactly that attribute changed."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -30,13 +30,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS = schema.view_configs(people={"description": "One attribute of one person changes."})
 
     def _info(self):
-        view = self.builder_config.view
-        return self.dataset_info_from_configs(
-            features=schema.features(view),
-            supervised_keys=schema.supervised_keys(view),
+        return schema.info(
+            self,
             homepage="https://github.com/jdecked/twemoji",
             license="Pictures: Twemoji, CC BY 4.0, https://creativecommons.org/licenses/by/4.0/",
-            disable_shuffling=True,
         )
 
     def _split_generators(self, dl_manager):
@@ -44,24 +41,33 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if self.builder_config.view == "gallery":
             names = [person.image_id for person in people()]
             others = sorted(pictures().keys() - {*names, TWIN})
-            return {"people": self._gallery(names), "all_emoji": self._gallery(names + others)}
-        return {split: self._generate_examples(split, *plan) for split, plan in SPLITS.items()}
+            galleries = {"people": names, "all_emoji": names + others}
+            return {split: self._generate_examples(split, gallery_row, of) for split, of in galleries.items()}
+        return {
+            split: self._generate_examples(
+                split, functools.partial(self._query, split), list(enumerate(edits.queries(*plan)))
+            )
+            for split, plan in SPLITS.items()
+        }
 
-    def _gallery(self, names):
-        roles = {person.image_id: person.role or person.gender for person in people()}
-        for name in names:
-            path = pictures()[name]
-            picture = io.BytesIO(on_white(path))
-            yield name, schema.gallery_row(name, picture, relpath=path.name, category=roles.get(name, ""))
+    def _query(self, split, row_and_query):
+        row, (kind, text, reference, target) = row_and_query
+        query = schema.query_row(f"{split}-{row}", reference.image_id, text, target.image_id, category=kind)
+        if self.builder_config.view == "triplets":
+            for role, person in (("reference", reference), ("target", target)):
+                query[f"{role}_image"] = io.BytesIO(on_white(pictures()[person.image_id]))
+        return query
 
-    def _generate_examples(self, split, side, kinds, per_kind, templates):
-        for row, (kind, text, reference, target) in enumerate(edits.queries(side, kinds, per_kind, templates)):
-            query_id = f"{split}-{row}"
-            query = schema.query_row(query_id, reference.image_id, text, target.image_id, category=kind)
-            if self.builder_config.view == "triplets":
-                for role, person in (("reference", reference), ("target", target)):
-                    query[f"{role}_image"] = io.BytesIO(on_white(pictures()[person.image_id]))
-            yield query_id, query
+
+def gallery_row(name):
+    """The gallery row of an emoji."""
+    path = pictures()[name]
+    return schema.gallery_row(name, io.BytesIO(on_white(path)), relpath=path.name, category=_categories().get(name, ""))
+
+
+@functools.cache
+def _categories():
+    return {person.image_id: person.role or person.gender for person in people()}
 
 
 @functools.cache

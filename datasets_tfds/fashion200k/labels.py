@@ -99,6 +99,8 @@ def read_queries(folder, labels, skip_unknown=False):
         if wordless:
             raise ValueError(f"{where}: {wordless[0]} has no description.")
         queries.append((row, *(labels[end] for end in ends)))
+    if not queries and not unknown:
+        raise ValueError(f"{path} is empty. It is linked from https://github.com/google/tirg.")
     return queries, unknown
 
 

@@ -86,6 +86,8 @@ def read_names(path):
                 f"{path}: line {number}: {image_id} is on line {ids[image_id]} already. Remove one of them."
             )
         ids[image_id] = number
+    if not ids:
+        raise ValueError(f"{path} is empty.")
     return list(ids)
 
 

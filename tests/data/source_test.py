@@ -54,6 +54,12 @@ def test_a_split_or_a_dataset_that_is_not_there(data_dir, tmp_path):
         source.open_builder("css", "css3d_tiny_index", str(tmp_path), prepare=False)
 
 
+def test_a_generated_dataset_is_prepared_on_first_use(tmp_path, capfd):
+    builder = source.open_builder("css", "css3d_tiny_index", str(tmp_path))
+    assert len(source.read_rows(builder, "test")["text"]) == 240
+    assert "css/css3d_tiny_index is ready" in capfd.readouterr().out
+
+
 def test_the_data_folder_is_that_of_tfds(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     assert source.default_data_dir() == str(tmp_path)

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow_datasets as tfds
 
-from datasets_tfds.fashion200k import labels
+from datasets_tfds.fashion200k import labels, survey
 from datasets_tfds.fashion200k.fashion200k_dataset_builder import Builder
 from tests.datasets_tfds import copies
 from tests.datasets_tfds.fashion200k import toy
@@ -164,6 +164,17 @@ def test_path_that_leaves_the_folder_is_refused(copy):
     toy.append(copy / "labels/top_test_detect_all.txt", "../secret.jpeg\t1\tblue top")
     with pytest.raises(ValueError, match=r"'\.\./secret\.jpeg' .* leaves the folder"):
         _builder(copy, "tirg_gallery", "skip")
+
+
+def test_an_empty_list_of_queries_is_an_error(copy):
+    (copy / labels.QUERIES).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"test_queries\.txt is empty"):
+        _builder(copy, "tirg_index")
+
+
+def test_survey_compares_with_the_published_counts(copy):
+    notes = ["4 train pictures; papers report 172049", "6 test pictures; papers report 29789"]
+    assert survey.survey(copy)["notes"] == [*notes, "3 queries; papers report 33480"]
 
 
 def test_missing_files_are_told(copy):

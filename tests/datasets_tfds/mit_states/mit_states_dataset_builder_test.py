@@ -181,7 +181,17 @@ def test_doctor_tells_what_a_broken_picture_costs(copy, capsys):
     assert lines == [["test", "12", "0", "9", "0", "0", "0"], ["test", "12", "2", "9", "1", "0", "1"]]
 
 
+def test_doctor_counts_what_the_build_drops_for_want_of_a_class(copy, capsys):
+    (copy / "images/moldy tomato/x.jpg").write_bytes(b"")
+    assert doctor.main(["mit_states", f"--manual_dir={copy}"]) == 1
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("test "))
+    dropped = _build(copy, "tirg_index", "skip")[0].info.metadata["dropped"]["test"]
+    assert line.split()[:3] == ["test", "12", str(dropped)]
+    assert dropped == 6  # two of the picture itself, four that ask for its class
+
+
 def test_survey_compares_with_the_published_counts(copy):
     found = survey.survey(copy)
-    assert found["splits"]["test"]["rows"][2] == ("test-2", ["moldy tomato/x.jpg"])
+    wanted = ["ripe tomato/10.jpg", "ripe tomato/9.jpg"]
+    assert found["splits"]["test"]["rows"][1] == ("test-1", ["moldy tomato/x.jpg"], wanted)
     assert found["notes"] == ["4 train pictures; papers report 43207", "9 test pictures; papers report 10546"]
