@@ -81,6 +81,8 @@ def _build(arguments, manual_dir):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow_datasets as tfds
 
+    from datasets_tfds import preparing
+
     package = f"datasets_tfds.{arguments.name}.{arguments.name}_dataset_builder"
     builder_class = importlib.import_module(package).Builder
     configs = {config.name: config for config in builder_class.BUILDER_CONFIGS}
@@ -90,17 +92,17 @@ def _build(arguments, manual_dir):
     if unknown:
         return complain(f"{arguments.name} has no config {unknown[0]!r}; it has {', '.join(configs)}")
     tfds.disable_progress_bar()  # the builders have one that knows the end
-    again = {"download_mode": tfds.GenerateMode.REUSE_CACHE_IF_EXISTS} if arguments.overwrite else {}
     for name in chosen:
         try:
-            builder = builder_class(config=name, data_dir=arguments.data_dir and Path(arguments.data_dir).expanduser())
+            data_dir = arguments.data_dir and Path(arguments.data_dir).expanduser()
+            place = Path(builder_class(config=name, data_dir=data_dir).data_dir)
             with (
+                preparing.replacing(place, arguments.overwrite),
                 _policy(configs[name], arguments.on_missing),
                 contextlib.redirect_stdout(io.StringIO()),  # TFDS speaks of a download of unknown size
             ):
-                builder.download_and_prepare(
-                    download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, **again)
-                )
+                builder = builder_class(config=name, data_dir=data_dir)  # looks whether it is there
+                builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
         except (OSError, ValueError) as error:
             return complain(f"cannot build {arguments.name}/{name}: {error}")
         except AssertionError as error:  # how TFDS says that the manual folder is missing

@@ -32,6 +32,28 @@ def alone(folder, version):
         yield
 
 
+@contextlib.contextmanager
+def replacing(folder, overwrite):
+    """While it is entered, what a folder held stands beside it; it comes back unless a new one has taken its place.
+
+    Args:
+        folder: Path of a prepared dataset, which need not exist.
+        overwrite: whether it is to make room; otherwise only what a killed process set aside comes back.
+    """
+    aside = folder.with_name(f".{folder.name}.old")
+    if not folder.exists() and aside.exists():
+        aside.rename(folder)
+    if overwrite and folder.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    try:
+        yield
+    finally:
+        if not folder.exists() and aside.exists():
+            aside.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _lock(file, folder):
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

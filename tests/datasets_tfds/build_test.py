@@ -175,3 +175,36 @@ def test_every_builder_writes_like_this():
     for name in build.names():
         module = __import__(f"datasets_tfds.{name}.{name}_dataset_builder", fromlist=["Builder"])
         assert issubclass(module.Builder, schema.ViewBuilder), name
+
+
+def _rows(data_dir):
+    builder = tfds.core.read_only_builder.builder_from_files("own_images", config="own_index", data_dir=data_dir)
+    return [row["text"].decode() for row in tfds.as_numpy(builder.as_dataset(split="train"))]
+
+
+def test_what_is_there_stays_until_the_new_one_is_ready(tmp_path, capsys):
+    root, data_dir = tmp_path / "own", tmp_path / "tfds"
+    root.mkdir()
+    Image.new("RGB", (5, 4), "red").save(root / "a.png")
+    Image.new("RGB", (4, 5), "blue").save(root / "b.png")
+    command = ["own_images", "--config=own_index", f"--manual_dir={root}", f"--data_dir={data_dir}"]
+
+    def write(text):
+        toy.write_csv(root / "triplets.csv", [("reference", "target", "text", "split"), ("a", "b", text, "train")])
+
+    write("first")
+    assert build.main(command) == 0
+    write("second")
+    assert build.main(command) == 0
+    assert _rows(data_dir) == ["first"]
+    (root / "triplets.csv").write_text("nothing of use")
+    assert build.main([*command, "--overwrite"]) == 2
+    assert _rows(data_dir) == ["first"]
+    write("third")
+    assert build.main([*command, "--overwrite"]) == 0
+    assert _rows(data_dir) == ["third"]
+    folder = data_dir / "own_images" / "own_index"
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "1.0.0"]
+    (folder / "1.0.0").rename(folder / ".1.0.0.old")  # a kill between the two renames
+    assert build.main(command) == 0
+    assert _rows(data_dir) == ["third"]
