@@ -91,10 +91,10 @@ def read_names(path):
     return list(ids)
 
 
-def val_gallery(folder, names, queries):
-    """Image ids of VAL's test gallery in the order of the full list, or None where VAL's list is not there.
+def val_galleries(folder, names, queries):
+    """VAL's test galleries in the order of the full list: {split: image ids}; empty where VAL's list is not there.
 
-    VAL's list is shorter than the full one; the queries' references and targets join it.
+    VAL's list (`test_val_list`) is shorter than the full one; in `test_val` the queries' references and targets join it.
 
     Args:
         folder: what `find` returns.
@@ -106,13 +106,16 @@ def val_gallery(folder, names, queries):
     """
     path = next((folder / name for name in VAL_LISTS if (folder / name).is_file()), None)
     if path is None:
-        return None
-    kept = set(read_names(path))
-    unknown = kept.difference(names)
+        return {}
+    listed = set(read_names(path))
+    unknown = listed.difference(names)
     if unknown:
         raise ValueError(f"{path}: {min(unknown)} is not on {NAME_LISTS['test']}.")
-    kept.update(end for query in queries for end in (query.reference_id, query.target_id))
-    return [name for name in names if name in kept]
+    joined = listed.union(end for query in queries for end in (query.reference_id, query.target_id))
+    return {
+        "test_val": [name for name in names if name in joined],
+        "test_val_list": [name for name in names if name in listed],
+    }
 
 
 def category(image_id):

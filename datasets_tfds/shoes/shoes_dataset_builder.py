@@ -22,21 +22,23 @@ class Builder(schema.CopyBuilder):
             self,
             homepage="https://github.com/XiaoxiaoGuo/fashion-retrieval",
             license="Captions and name lists: MIT. Pictures: none stated.",
-            metadata=tfds.core.MetadataDict({"protocol": "test: all of the eval list; test_val: VAL's part of it"}),
+            metadata=tfds.core.MetadataDict({"protocol": "test: all of the eval list; test_val, test_val_list: VAL's parts of it"}),
         )
 
     def _read(self, manual_dir):
         metadata = self.info.metadata
         folder = annotations.find(manual_dir)
         names, queries = annotations.read(folder)
+        galleries = annotations.val_galleries(folder, names["test"], queries["test"])
+        metadata["test_val"] = "from VAL's list" if galleries else "VAL's list was not found: left out"
         if self.builder_config.view == "gallery":
-            val = annotations.val_gallery(folder, names["test"], queries["test"])
-            metadata["test_val"] = "VAL's list was not found: left out" if val is None else "from VAL's list"
-            galleries = names if val is None else names | {"test_val": val}
-            splits = {split: gallery(of_split) for split, of_split in galleries.items()}
+            splits = {split: gallery(of_split) for split, of_split in (names | galleries).items()}
         else:
             metadata["self_pairs"] = {split: self_pairs(of_split) for split, of_split in queries.items()}
             splits = {split: rows(split, of_split) for split, of_split in queries.items()}
+            if galleries:
+                listed = set(galleries["test_val_list"])
+                splits["test_val_list"] = [row for row in splits["test"] if row["target_id"] in listed]
         return schema.Copy(manual_dir, splits, annotations.locator(manual_dir))
 
 

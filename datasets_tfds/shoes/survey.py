@@ -11,11 +11,9 @@ def survey(manual_dir):
     for split, image_ids in names.items():
         rows = [(f"{split}-{row}", query[:2]) for row, query in enumerate(queries[split])]
         splits[split] = {"rows": rows, "gallery": image_ids}
-    val, notes = annotations.val_gallery(folder, names["test"], queries["test"]), []
-    if val is None:
-        notes.append("VAL's list is not there, so there will be no gallery test_val")
-    else:
-        splits["test_val"] = {"rows": [], "gallery": val}
+    galleries = annotations.val_galleries(folder, names["test"], queries["test"])
+    splits |= {split: {"rows": [], "gallery": image_ids} for split, image_ids in galleries.items()}
+    notes = [] if galleries else ["VAL's list is not there, so there will be no galleries test_val and test_val_list"]
     return {
         "annotations": [folder / name for name in (annotations.CAPTIONS, *annotations.NAME_LISTS.values())],
         "splits": splits,

@@ -53,12 +53,17 @@ def test_real_first_row_goes_from_reference_to_target(real):
 
 def test_real_galleries(real):
     folder, names, queries = real
-    val = annotations.val_gallery(folder, names["test"], queries["test"])
-    galleries = names | {"test_val": val}
+    galleries = names | annotations.val_galleries(folder, names["test"], queries["test"])
     rows = {
         split: {row["image_id"]: row for row in shoes_dataset_builder.gallery(of)} for split, of in galleries.items()
     }
-    assert {split: len(of) for split, of in rows.items()} == {"train": 10000, "test": 4658, "test_val": 4642}
+    assert {split: len(of) for split, of in rows.items()} == {
+        "train": 10000,
+        "test": 4658,
+        "test_val": 4642,
+        "test_val_list": 4621,
+    }
+    assert sum(query.target_id in rows["test_val_list"] for query in queries["test"]) == 1750
     assert not rows["train"].keys() & rows["test"].keys()
     assert list(rows["test_val"]) == [image_id for image_id in rows["test"] if image_id in rows["test_val"]]
     kinds = collections.Counter(row["category"] for split in names for row in rows[split].values())
@@ -171,7 +176,7 @@ def test_vals_list_of_other_pictures_is_refused(copy):
     (copy / "val_protocol/eval_im_names.txt").write_text("img_womens_boots_12.jpg\n")
     names, queries = annotations.read(copy)
     with pytest.raises(ValueError, match="img_womens_boots_12 is not on eval_im_names"):
-        annotations.val_gallery(copy, names["test"], queries["test"])
+        annotations.val_galleries(copy, names["test"], queries["test"])
 
 
 def test_missing_annotations_are_told(copy):

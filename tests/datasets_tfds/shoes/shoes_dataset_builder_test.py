@@ -28,13 +28,14 @@ class _ToyCopy(copies.ToyCopy):
 
 class RowsTest(_ToyCopy, tfds.testing.DatasetBuilderTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ["guo2018", "guo2018_index"]
-    SPLITS = {"train": 3, "test": 2}
+    SPLITS = {"train": 3, "test": 2, "test_val_list": 1}
+    OVERLAPPING_SPLITS = ["test_val_list"]
 
 
 class GalleryTest(_ToyCopy, tfds.testing.DatasetBuilderTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ["guo2018_gallery"]
-    SPLITS = {"train": 4, "test": 4, "test_val": 3}
-    OVERLAPPING_SPLITS = ["test_val"]
+    SPLITS = {"train": 4, "test": 4, "test_val": 3, "test_val_list": 2}
+    OVERLAPPING_SPLITS = ["test_val", "test_val_list"]
 
 
 def test_image_name_is_the_target(copy):
@@ -88,6 +89,7 @@ def test_every_layout_gives_the_same_galleries(tmp_path, tree, layout, first, an
     assert _ids(galleries["test"]) == toy.NAMES["eval_im_names.txt"]
     # In the order of the full list, not of VAL's.
     assert _ids(galleries["test_val"]) == ["womens_pumps_1000", "womens_clogs_5", "womens_sneakers_8"]
+    assert _ids(galleries["test_val_list"]) == ["womens_pumps_1000", "womens_clogs_5"]
     for rows in galleries.values():
         for name, row in zip(_ids(rows), rows, strict=True):
             assert row["image"].shape == (2, toy.width(name), 3)
