@@ -3,72 +3,50 @@
 Dimension key: B batch, H W C image, L words.
 """
 
-import functools
-
+import numpy as np
 import tensorflow as tf
 
-FITS = ("squash", "pad")
-JPEG_SCALES = (1, 2, 4, 8)  # a JPEG can be decoded at these fractions of its size, for less work
-SKIPPED = 3  # plain bilinear takes two pixels of three; where more become one, it would miss too many
+from cir_tf.data.fits import FITS
+
+
+def fit_named(name):
+    """The `Fit` of that name; ValueError lists the names."""
+    if name not in FITS:
+        raise ValueError(f"fit must be one of {', '.join(FITS)}. Received: fit={name!r}.")
+    return FITS[name]
 
 
 def decode(encoded, size, fit="squash"):
-    """One encoded picture as uint8 [size, size, 3]: transparency dropped, first frame.
-
-    A JPEG is decoded at the smallest of 1, 1/2, 1/4 and 1/8 of its size that is not below the result's. Bilinear from
-    there on, with anti-aliasing where more than three pixels become one; a picture of that size is not touched.
+    """One encoded picture as [size, size, 3], uint8 (or float32 in 0..255): transparency dropped, first frame.
 
     Args:
         encoded: scalar string, a JPEG, PNG, BMP, GIF or WebP file.
         size: side of the result, in pixels.
-        fit: how a picture that is not square becomes one: "squash", or "pad" (its sides, with black).
+        fit: how it becomes a square of that size, a name of `fits.FITS`.
     """
-    picture = tf.cond(tf.io.is_jpeg(encoded), lambda: _jpeg(encoded, size, fit), lambda: _other(encoded))
-    shape = tf.shape(picture)[:2]
-    inner = _inner(shape, size, fit)
-    kind = tf.reduce_max(tf.where(shape > SKIPPED * inner, 2, tf.cast(shape != inner, tf.int32)))
-    picture = tf.switch_case(kind, [lambda: picture, lambda: _plain(picture, inner), lambda: _smooth(picture, inner)])
-    if fit == "pad":
-        before = (size - inner) // 2
-        picture = tf.pad(picture, tf.concat([tf.stack([before, size - inner - before], axis=1), [[0, 0]]], axis=0))
-    return tf.ensure_shape(picture, [size, size, 3])
-
-
-def _inner(shape, size, fit):
-    """Height and width that a picture has within the square: int32 [2]."""
-    if fit == "squash":
-        return tf.constant([size, size])
-    sides = size * shape / tf.reduce_max(shape)
-    return tf.maximum(tf.cast(tf.round(sides), tf.int32), 1)
-
-
-def _jpeg(encoded, size, fit):
-    shape = tf.io.extract_jpeg_shape(encoded)[:2]
-    scaled = -(-shape // tf.constant([[scale] for scale in JPEG_SCALES[1:]]))
-    halvings = tf.reduce_sum(tf.cast(tf.reduce_all(scaled >= _inner(shape, size, fit), axis=1), tf.int32))
-    # The accurate transform is the one of Pillow, to the last digit.
-    read = functools.partial(tf.io.decode_jpeg, encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    return tf.switch_case(halvings, [functools.partial(read, ratio=scale) for scale in JPEG_SCALES])
-
-
-def _other(encoded):
-    picture = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.ensure_shape(picture, [None, None, 3])
-
-
-def _plain(picture, inner):
-    resized = tf.raw_ops.ResizeBilinear(images=picture[None], size=inner, half_pixel_centers=True)[0]
-    return tf.cast(resized + 0.5, tf.uint8)
-
-
-def _smooth(picture, inner):
-    return tf.cast(tf.image.resize(picture, inner, antialias=True) + 0.5, tf.uint8)
+    return tf.ensure_shape(fit_named(fit).graph(encoded, size), [size, size, 3])
 
 
 def decode_batch(encoded_B, size, fit="squash"):
-    """`decode` for a tensor of strings [B]: uint8 [B, size, size, 3]."""
-    spec = tf.TensorSpec([size, size, 3], tf.uint8)
+    """`decode` for a tensor of strings [B]: [B, size, size, 3]."""
+    spec = tf.TensorSpec([size, size, 3], fit_named(fit).dtype)
     return tf.map_fn(lambda encoded: decode(encoded, size, fit), encoded_B, fn_output_signature=spec)
+
+
+def decode_from(encoded_N, position_B, size, fit="squash"):
+    """The pictures at some positions, [B, size, size, 3], for `tf.data`: with Pillow where `decode` only imitates it.
+
+    Args:
+        encoded_N: as for `triplets.Pictures`.
+        position_B: int tensor.
+        size, fit: as for `decode`.
+    """
+    pillow, dtype = fit_named(fit).pillow, FITS[fit].dtype
+    if not pillow:
+        encoded_B = tf.ensure_shape(tf.numpy_function(encoded_N.take, [position_B], tf.string), [None])
+        return decode_batch(encoded_B, size, fit)
+    read = lambda position_B: np.stack([pillow(data, size) for data in encoded_N.take(position_B)])  # noqa: E731
+    return tf.ensure_shape(tf.numpy_function(read, [position_B], dtype), [None, size, size, 3])
 
 
 def shift(image_BHWC, noise_B2, pixels):

@@ -21,20 +21,24 @@ class Pictures:
     Args:
         encoded_N: picture files: a sequence of bytes objects with a method `take`, such as an object array.
         size: side of the square they are brought to.
-        fit: how, as in `preprocess.decode`.
+        fit: how, a name of `fits.FITS`.
+
+    Raises:
+        ValueError: there is no such fit.
     """
 
     def __init__(self, encoded_N, size, fit="squash"):
         self.encoded_N = encoded_N
         self.size, self.fit = size, fit
+        preprocess.fit_named(fit)
 
     def __len__(self):
         return len(self.encoded_N)
 
     @functools.cached_property
     def decoded_NHWC(self):
-        """All of them, uint8; None where that is more than `CACHE_BYTES`."""
-        if len(self) * self.size * self.size * 3 > CACHE_BYTES:
+        """All of them; None where that is more than `CACHE_BYTES`."""
+        if len(self) * self.size * self.size * 3 * preprocess.fit_named(self.fit).dtype.size > CACHE_BYTES:
             return None
         with tf.init_scope():  # once, also where the first use is inside a graph
             dataset = tf.data.Dataset.range(len(self)).batch(DECODED_TOGETHER)
@@ -42,14 +46,13 @@ class Pictures:
             return tf.concat(list(parts), axis=0)
 
     def take(self, position_B):
-        """uint8 [B, H, W, 3] of the pictures at these positions; usable inside `tf.data`."""
+        """[B, H, W, 3] of the pictures at these positions; usable inside `tf.data`."""
         if self.decoded_NHWC is None:
             return self._decode(position_B)
         return tf.gather(self.decoded_NHWC, position_B)
 
     def _decode(self, position_B):
-        encoded_B = tf.ensure_shape(tf.numpy_function(self.encoded_N.take, [position_B], tf.string), [None])
-        return preprocess.decode_batch(encoded_B, self.size, self.fit)
+        return preprocess.decode_from(self.encoded_N, position_B, self.size, self.fit)
 
 
 class Triplets:
@@ -96,7 +99,7 @@ def make_triplets(sampler, reference_gallery, target_gallery, tokenizer, size, f
         reference_gallery, target_gallery: `source.Gallery`; may be the same object.
         tokenizer: of the text encoder.
         size: side of the pictures in pixels.
-        fit: how they are brought to it, as in `preprocess.decode`.
+        fit: how they are brought to it, a name of `fits.FITS`.
     """
     targets = Pictures(target_gallery.encoded_N, size, fit)
     same = reference_gallery is target_gallery
