@@ -81,15 +81,21 @@ def _tf1(encoded, size):
     return tf.raw_ops.ResizeBilinear(images=picture[None], size=[size, size], half_pixel_centers=False)[0]
 
 
+def pad(image, padding):
+    """A Pillow image with black on its sides, as many pixels as `padding` says, in its own mode."""
+    across, down = (int(side) for side in padding(*image.size))
+    if not across and not down:
+        return image
+    padded = Image.new(image.mode, (image.width + 2 * across, image.height + 2 * down))
+    padded.paste(image, (across, down))
+    return padded
+
+
 def _pillow_crop(data, size, padding, resample):
     """Pad with black, bring the shorter side to `size`, cut out the middle: with Pillow, in its own modes."""
     with Image.open(io.BytesIO(data)) as image:
+        image = pad(image, padding)
         width, height = image.size
-        across, down = (int(side) for side in padding(width, height))
-        if across or down:
-            padded = Image.new(image.mode, (width + 2 * across, height + 2 * down))
-            padded.paste(image, (across, down))
-            image, width, height = padded, *padded.size
         short = min(width, height)
         # One pass at a time: Pillow 13 begins with the other side where that is less work, which changes last digits.
         image = image.resize((int(size * width / short), height), resample)
@@ -151,7 +157,7 @@ def _square(width, height, greater=max):
     return (longer - width) / 2, (longer - height) / 2
 
 
-def _target(width, height, greater=max, ratio=1.25):
+def target_padding(width, height, greater=max, ratio=1.25):
     """CLIP4Cir's: the shorter side grows until the longer one is at most `ratio` times as long."""
     longer = greater(width, height) / ratio
     return greater(longer - width, 0 * width) / 2, greater(longer - height, 0 * height) / 2
@@ -171,5 +177,5 @@ FITS = {
     "shorter_crop": _published(_no_padding, BILINEAR),  # TIRG, torchvision's usual transform
     "clip": _published(_no_padding, BICUBIC),
     "squarepad": _published(_square, BICUBIC),  # CLIP4Cir, MLCL, CaLa, FTI4CIR: with `clip` behind it
-    "targetpad": _published(_target, BICUBIC),
+    "targetpad": _published(target_padding, BICUBIC),
 }

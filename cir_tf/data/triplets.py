@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from cir_tf.data import preprocess
+from cir_tf.data import augment, preprocess
 
 CACHE_BYTES = 2**30  # pictures are kept decoded up to this size
 DECODED_TOGETHER = 256  # pictures decoded by one thread at a time
@@ -50,6 +50,16 @@ class Pictures:
         if self.decoded_NHWC is None:
             return self._decode(position_B)
         return tf.gather(self.decoded_NHWC, position_B)
+
+    def take_augmented(self, position_B, seed_B, name):
+        """uint8 [B, H, W, 3] of the pictures at these positions, each changed at random as its seed says."""
+
+        def read(position_B, seed_B):
+            pairs = zip(self.encoded_N.take(position_B), seed_B.tolist(), strict=True)
+            return np.stack([augment.pixels(data, self.size, name, seed) for data, seed in pairs])
+
+        found = tf.numpy_function(read, [position_B, seed_B], tf.uint8)
+        return tf.ensure_shape(found, [None, self.size, self.size, 3])
 
     def _decode(self, position_B):
         return preprocess.decode_from(self.encoded_N, position_B, self.size, self.fit)
@@ -119,7 +129,7 @@ def check_batch(rows, batch_size, replicas=1):
         raise ValueError(f"Replicas share a batch equally. Received: batch_size={batch_size}, {replicas} replicas.")
 
 
-def batches(triplets, batch_size, seed, start, augment, context=None):
+def batches(triplets, batch_size, seed, start, changes, context=None):
     """Endless training batches from step `start` on, one element for each local replica and step.
 
     An epoch is what the sampler draws; its incomplete last batch is left out. Which rows, and how they are
@@ -130,7 +140,8 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
         batch_size: B, over all replicas.
         seed: int.
         start: the first step, from 0.
-        augment: {"shift_pixels": int, "unknown_word_share": float}.
+        changes: {"shift_pixels": int, "unknown_word_share": float, and where pictures are changed by an
+            augmentation, its name: "reference": str, "target": str}.
         context: `tf.distribute.InputContext`, or None for one replica.
 
     Returns:
@@ -138,8 +149,11 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
         "target_class": int32 [b]}.
 
     Raises:
-        ValueError: fewer rows than a batch, or a batch that the replicas cannot share equally.
+        ValueError: fewer rows than a batch, a batch that the replicas cannot share equally, or an augmentation that
+            does not exist.
     """
+    for side in ("reference", "target"):
+        augment.named(changes.get(side, ""))
     replicas = context.num_replicas_in_sync if context else 1
     pipelines, mine = (context.num_input_pipelines, context.input_pipeline_id) if context else (1, 0)
     check_batch(len(triplets), batch_size, replicas)
@@ -163,22 +177,25 @@ def batches(triplets, batch_size, seed, start, augment, context=None):
     epochs = tf.data.Dataset.range(start // per_epoch, np.iinfo(np.int64).max).map(epoch_batches).prefetch(1)
     steps = epochs.flat_map(lambda *rows: tf.data.Dataset.from_tensor_slices(rows)).skip(start % per_epoch)
     dataset = steps.enumerate(start).flat_map(split)
-    load = functools.partial(_examples, triplets, augment)
+    load = functools.partial(_examples, triplets, changes)
     return dataset.map(load, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _examples(triplets, augment, reference_b, target_b, ids_bL, target_class_b, noise_bN):
+def _examples(triplets, changes, reference_b, target_b, ids_bL, target_class_b, noise_bN):
     """One element of `batches`: these rows, augmented as the uniform noise says."""
-    share, pixels = augment["unknown_word_share"], augment["shift_pixels"]
-    reference_bHWC, target_bHWC = triplets.references.take(reference_b), triplets.targets.take(target_b)
+    share, pixels = changes["unknown_word_share"], changes["shift_pixels"]
     if share:
         ids_bL = preprocess.forget_words(ids_bL, noise_bN[:, 4:], share, triplets.unknown_id)
-    if pixels:
-        reference_bHWC = preprocess.shift(reference_bHWC, noise_bN[:, 0:2], pixels)
-        target_bHWC = preprocess.shift(target_bHWC, noise_bN[:, 2:4], pixels)
+
+    def pictures(source, position_b, name, noise_b2):
+        if name:
+            seed_b = tf.cast(noise_b2[:, 0] * 2.0**23, tf.int64)  # all that float32 noise can tell apart
+            return source.take_augmented(position_b, seed_b, name)
+        return preprocess.shift(source.take(position_b), noise_b2, pixels) if pixels else source.take(position_b)
+
     return {
-        "reference_image": reference_bHWC,
-        "target_image": target_bHWC,
+        "reference_image": pictures(triplets.references, reference_b, changes.get("reference", ""), noise_bN[:, 0:2]),
+        "target_image": pictures(triplets.targets, target_b, changes.get("target", ""), noise_bN[:, 2:4]),
         "text_ids": ids_bL,
         "target_class": target_class_b,
     }

@@ -45,10 +45,10 @@ def test_training_and_export_see_the_same(monkeypatch):
 @pytest.mark.parametrize(
     ("padding", "shape", "expected"),
     [
-        (fits._target, (300, 600), (90, 0)),
-        (fits._target, (1000, 333), (0, 233)),
-        (fits._target, (500, 400), (0, 0)),
-        (fits._target, (401, 320), (0, 0)),
+        (fits.target_padding, (300, 600), (90, 0)),
+        (fits.target_padding, (1000, 333), (0, 233)),
+        (fits.target_padding, (500, 400), (0, 0)),
+        (fits.target_padding, (401, 320), (0, 0)),
         (fits._square, (300, 601), (150, 0)),
         (fits._square, (90, 40), (0, 25)),
         (fits._no_padding, (90, 40), (0, 0)),
