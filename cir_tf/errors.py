@@ -7,6 +7,13 @@ class UserError(Exception):
     """Something the user can put right. Commands print its message as one line and exit with 2."""
 
 
+def first_of(names, limit=3):
+    """The first few names, for such a line: "a, b, c and 4 more"."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
 def run_command(main, argv=None):
     """Call `main(argv)`; turn a `UserError`, or a file that cannot be read or written, into one line and exit code 2.
 

@@ -177,15 +177,21 @@ def protocol_gallery(endpoints, config):
         protocol = protocols.get(config.evals[0])
     except (ValueError, IndexError) as error:
         raise UserError("the run's config names no protocol whose gallery could be packed; give --images") from error
-    rows = source.open_builder(protocol.dataset, f"{protocol.subset}_index", config.data_dir)
-    pictures = source.open_builder(protocol.dataset, f"{protocol.subset}_gallery", config.data_dir)
-    texts = source.read_rows(rows, protocol.split)[protocol.text]
-    gallery = source.read_gallery(pictures, protocol.gallery)
-    count = len(gallery.ids)
+    vectors, texts, sample = {}, [], []
+    for subset in protocol.subsets:
+        rows = source.open_builder(protocol.dataset, f"{subset}_index", config.data_dir)
+        texts += source.read_rows(rows, protocol.split)["text"]
+        pictures = source.open_builder(protocol.dataset, f"{subset}_gallery", config.data_dir)
+        gallery = source.read_gallery(pictures, protocol.gallery)
+        vectors |= dict(zip(gallery.ids, _gallery_vectors(endpoints, gallery, config.eval_batch_size), strict=True))
+        sample += _some(gallery.encoded_N)
+    name = f"{len(vectors)} pictures of {protocol.dataset}/{'+'.join(protocol.subsets)} {protocol.gallery}"
+    return Gallery(name, list(vectors), np.stack(list(vectors.values())), _some(sample), _some(texts))
+
+
+def _gallery_vectors(endpoints, gallery, batch):
     encode = lambda row: {"vectors": endpoints.encode_gallery(gallery.encoded_N.take(row).tolist())}  # noqa: E731
-    vectors_ND = in_batches(encode, count, config.eval_batch_size, "gallery")["vectors"]
-    name = f"{count} pictures of {protocol.dataset}/{protocol.subset} {protocol.gallery}"
-    return Gallery(name, gallery.ids, vectors_ND, _some(gallery.encoded_N), _some(texts))
+    return in_batches(encode, len(gallery.ids), batch, "gallery")["vectors"]
 
 
 def folder_gallery(endpoints, images, workdir):

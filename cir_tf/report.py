@@ -2,7 +2,9 @@
 
 import argparse
 import base64
-import io
+import functools
+import hashlib
+import itertools
 import json
 import os
 import sys
@@ -12,141 +14,80 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import jinja2
 import numpy as np
-from PIL import Image
+from markupsafe import Markup
 
 from cir_tf import config as configs
-from cir_tf.data import source
+from cir_tf.data.album import Album
 from cir_tf.errors import UserError, run_command
-from cir_tf.evaluation.runner import MODEL
+from cir_tf.evaluation.edits import EDITS, FAILURES, OTHER
+from cir_tf.evaluation.result import read_results
+from cir_tf.evaluation.summary import summarize
 
 SHOWN = 8  # results of a query
-SIDE = 144  # pixels: larger pictures are made smaller
-KEPT_BYTES = 16_000  # larger files are encoded anew
-CURVE_POINTS = 200
-RESULT_KEYS = {"protocol", "describe", "seed", "version", "data", "index", "metrics", "queries"}
+MAX_MB = 8.0  # size of the page
+LOSS_POINTS = 200
+RULE = '.p{}{{background-image:url("{}")}}\n'  # the style of a picture; shared by all places that show it
 
 
-def report_run(workdir, to="", examples=24):
+def report_run(workdir, to="", max_mb=MAX_MB):
     """Write the page of a scored run and return its path.
 
     Args:
         workdir: folder of a run with results.json.
         to: the file to write; empty: `report.html` in the folder.
-        examples: sample queries of the first protocol, with half as many failures; other protocols show a quarter of
-            each.
+        max_mb: size of the page in millions of bytes: as many queries are shown as fit, of each protocol in turn.
 
     Raises:
         UserError: no run, no readable results, pictures that are not there, or a file that cannot be written.
     """
+    if not 0 <= max_mb < np.inf:
+        raise UserError(f"--max_mb={max_mb} must be a number of megabytes, 0 or more")
     workdir = Path(workdir)
-    if examples < 0:
-        raise UserError(f"--examples={examples} must be 0 or more")
     config, results = configs.read(workdir), read_results(workdir)
-    album = Album(config.data_dir)
-    quarter = -(-examples // 4)
-    sections = [
-        section(result, album, *((quarter, quarter) if place else (examples, -(-examples // 2))))
-        for place, result in enumerate(results.values())
-    ]
-    template = jinja2.Environment(
-        loader=jinja2.PackageLoader("cir_tf"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    ).get_template("report.html")
-    html = template.render(
+    page, card_template = templates()
+    # One empty card, so that what stands around the cards is measured too.
+    sections = [summarize(result) | {"cards": [""]} for result in results.values()]
+    pictures = {}
+    html = functools.partial(
+        page.render,
         title=workdir.resolve().name,
         facts=run_facts(config, next(iter(results.values()))),
         # Where the data lay is nobody's business but the user's.
-        config=json.dumps({k: v for k, v in config.to_dict().items() if k != "data_dir"}, indent=2),
-        curve=curve(workdir),
+        config=json.dumps({key: v for key, v in json.loads(config.to_json()).items() if key != "data_dir"}, indent=2),
+        loss=loss_curve(workdir),
         sections=sections,
-        pictures=album.css_of_uri,
-        shown=SHOWN,
+        pictures=pictures,
+        max_mb=max_mb,
     )
+    room, album = 1e6 * max_mb - _size(html()), Album(config.data_dir)
+    cards = choose(results.values(), sections, album, card_template, room, pictures)
+    for part, of_part in zip(sections, cards, strict=True):
+        part["cards"] = of_part
     path = Path(to) if to else workdir / "report.html"
     try:
-        configs.write_text(path, html)
+        configs.write_text(path, html())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     return path
 
 
-def read_results(workdir):
-    """{protocol name: result} of a run's results.json.
-
-    Raises:
-        UserError: there is none, or it is cut off or not of this shape.
-    """
-    path = Path(workdir) / "results.json"
-    remedy = f"score the run with python -m cir_tf.evaluate --workdir={workdir}"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{workdir} has no results.json yet; {remedy}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); {remedy}") from error
-    entries = list(results.values()) if isinstance(results, dict) else []
-    if not entries or not all(isinstance(entry, dict) and entry.keys() >= RESULT_KEYS for entry in entries):
-        raise UserError(f"{path} holds no results of this version; {remedy}")
-    return results
-
-
-class Album:
-    """The pictures of a page: found by id, made small, and kept once however often they are shown.
-
-    Args:
-        data_dir: where prepared datasets lie.
-    """
-
-    def __init__(self, data_dir):
-        self.css_of_uri = {}  # data URI -> CSS class
-        self._data_dir = data_dir
-        self._galleries = {}
-        self._shown = {}
-
-    def show(self, protocol, split, name):
-        """{"css", "name"} of a picture of the protocol's dataset.
-
-        Args:
-            protocol: dict with "dataset" and "subset".
-            split: of the gallery view.
-            name: the picture's id.
-        """
-        place = protocol["dataset"], protocol["subset"], split
-        if (place, name) not in self._shown:
-            uri = data_uri(self._encoded(place, name))
-            self._shown[place, name] = self.css_of_uri.setdefault(uri, f"p{len(self.css_of_uri)}")
-        return {"css": self._shown[place, name], "name": name}
-
-    def _encoded(self, place, name):
-        dataset, subset, split = place
-        if place not in self._galleries:
-            builder = source.open_builder(dataset, f"{subset}_gallery", self._data_dir)
-            gallery = source.read_gallery(builder, split)
-            self._galleries[place] = dict(zip(gallery.ids, gallery.encoded_N, strict=True))
-        try:
-            return self._galleries[place][name]
-        except KeyError:
-            raise UserError(
-                f"{dataset}/{subset}_gallery {split} has no picture {name!r}: the results are of other data; "
-                "score the run again with python -m cir_tf.evaluate"
-            ) from None
-
-
-def data_uri(encoded):
-    """A picture as text: small PNG and JPEG files as they are, others as JPEG of at most `SIDE` pixels."""
-    with Image.open(io.BytesIO(encoded)) as picture:
-        kind = picture.format
-        if kind not in ("PNG", "JPEG") or max(picture.size) > SIDE or len(encoded) > KEPT_BYTES:
-            small = picture.convert("RGB")
-            small.thumbnail((SIDE, SIDE))
-            file, kind = io.BytesIO(), "JPEG"
-            small.save(file, kind, quality=80)
-            encoded = file.getvalue()
-    return f"data:{Image.MIME[kind]};base64,{base64.b64encode(encoded).decode()}"
+def templates():
+    """The templates of the page and of a query on it."""
+    loader = jinja2.PackageLoader("cir_tf")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    css, js = (loader.get_source(environment, f"report.{kind}")[0] for kind in ("css", "js"))
+    # The hash stands in the page's policy: a browser runs this script and no other.
+    digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
+    environment.globals.update(css=Markup(css), js=Markup(js), js_sha256=digest, shown=SHOWN)
+    environment.globals.update(edit_words=EDITS, other=OTHER, failures=FAILURES)
+    return environment.get_template("report.html"), environment.get_template("report_query.html")
 
 
 def run_facts(config, result):
     """(label, value) pairs: the run in a line."""
-    return [
+    facts = [
         ("trained on", f"{config.dataset}/{config.subset} {config.train_split}"),
         ("encoders", f"{config.image_encoder.name} + {config.text_encoder.name}"),
         ("composition", config.compositor.name),
@@ -154,103 +95,93 @@ def run_facts(config, result):
         ("steps", f"{config.total_steps:,}"),
         ("batch", config.batch_size),
         ("seed", config.seed),
-        ("version", result["version"]),
+        ("cir_tf", result["version"]),
+        *result.get("versions", {}).items(),
     ]
+    return facts + ([("weights", result["weights"])] if "weights" in result else [])
 
 
-def section(result, album, samples, failures):
-    """What the page shows of one protocol.
+def choose(results, sections, album, template, room, pictures):
+    """As many queries as there is room for, one of each protocol in turn: for each a list of HTML, in dataset order.
 
     Args:
-        result: an entry of results.json.
+        results: entries of results.json.
+        sections: their `summarize`.
         album: `Album`.
-        samples: how many queries to draw at random, evenly from the categories.
-        failures: how many of the queries with the lowest-ranked targets to add.
+        template: of a query.
+        room: bytes.
+        pictures: {number: CSS rule} of the pictures on the page; those of the queries are added.
     """
-    queries = result["queries"]
-    rank_Q, category_Q = np.array(queries["rank"]), np.array(queries["category"])
-    worst = np.argsort(-rank_Q, kind="stable")[:failures]
-    data, index = result["data"], result["index"]
-    exact = "exact" if index["is_exact"] else f"recall@10 {100 * index['recall']:.1f} %"
-    stamp = [
-        ("queries", f"{data['queries']} ({data['queries_sha256']})"),
-        ("gallery entries", f"{data['gallery']} ({data['gallery_sha256']})"),
-        ("index", f"{index['kind']}, {exact}"),
-        ("seed", result["seed"]),
-        ("version", result["version"]),
-    ]
-    return {
-        "name": result["protocol"]["name"],
-        "describe": result["describe"],
-        "stamp": stamp,
-        "protocol": [(key.replace("_", " "), value) for key, value in result["protocol"].items()],
-        "columns": [metric.replace("recall_at_", "R@") for metric in result["metrics"][MODEL]["overall"]],
-        "rows": table_rows(result["metrics"]),
-        "samples": [card(result, row, album) for row in draw(category_Q, samples)],
-        "failures": [card(result, row, album) for row in worst[rank_Q[worst] > 1]],
-    }
+    cards = [{} for _ in sections]
+    for place, result, part, row in in_turn(results, sections) if room > 0 else ():
+        card = query_card(result, part, row, album)
+        html = template.render(card=card)
+        numbers = {shown["number"] for shown in (card["reference"], card["target"], *card["results"])}
+        fresh = {number: RULE.format(number, album.uris[number]) for number in numbers - pictures.keys()}
+        room -= _size(html) + 1 + sum(map(len, fresh.values()))  # a card ends its line
+        if room < 0:
+            break
+        cards[place][row] = Markup(html)
+        pictures.update((number, Markup(rule)) for number, rule in fresh.items())
+    return [[found[row] for row in sorted(found)] for found in cards]
 
 
-def table_rows(metrics):
-    """Rows of the recall table: every set of queries, then the model by group.
-
-    Args:
-        metrics: `Result.metrics` as in results.json.
-    """
-    rows = [(name, summary["overall"], name == MODEL) for name, summary in metrics.items()]
-    rows += [(f"{MODEL}, {group}", estimates, True) for group, estimates in metrics[MODEL]["groups"].items()]
-    return [
-        {
-            "name": name,
-            "is_model": is_model,
-            "is_group": place >= len(metrics),
-            "n": next(iter(estimates.values()))["n"],
-            "cells": [
-                {key: 100 * estimate[key] for key in ("value", "low", "high")} for estimate in estimates.values()
-            ],
-        }
-        for place, (name, estimates, is_model) in enumerate(rows)
-    ]
+def in_turn(results, sections):
+    """(place, result, section, row) of every query: the first drawn of each protocol, the second of each, …"""
+    drawn = []
+    for result in results:
+        columns = result["queries"]
+        strata = zip(columns["subset"], columns["category"], strict=True)
+        drawn.append(drawn_evenly(np.array([f"{subset}/{category}" for subset, category in strata])))
+    for rows in itertools.zip_longest(*drawn):
+        for place, (result, part, row) in enumerate(zip(results, sections, rows, strict=True)):
+            if row is not None:
+                yield place, result, part, row
 
 
-def draw(category_Q, count, seed=0):
-    """Rows of `count` queries at random, as evenly from the categories as they allow, sorted by category."""
-    order_Q = np.random.default_rng(seed).permutation(len(category_Q))
-    order_Q = order_Q[np.argsort(category_Q[order_Q], kind="stable")]
-    _, first, code_Q = np.unique(category_Q[order_Q], return_index=True, return_inverse=True)
+def drawn_evenly(stratum_Q, seed=0):
+    """All rows in a random order whose beginnings have as many of each stratum as there are."""
+    order_Q = np.random.default_rng(seed).permutation(len(stratum_Q))
+    order_Q = order_Q[np.argsort(stratum_Q[order_Q], kind="stable")]
+    _, first, code_Q = np.unique(stratum_Q[order_Q], return_index=True, return_inverse=True)
     turn_Q = np.arange(len(order_Q)) - first[code_Q]
-    return order_Q[np.sort(np.argsort(turn_Q, kind="stable")[:count])]
+    return order_Q[np.argsort(turn_Q, kind="stable")].tolist()
 
 
-def card(result, row, album):
+def query_card(result, part, row, album):
     """One query with its best results."""
-    protocol, queries = result["protocol"], {key: values[row] for key, values in result["queries"].items()}
-    targets, rank = queries["target_ids"], queries["rank"]
-    found = [name for name in queries["ranked_ids"][:SHOWN] if name in targets]
-    return {
-        "text": queries["text"],
-        "category": queries["category"],
-        "rank": rank,
+    protocol, columns = result["protocol"], result["queries"]
+    keys = ("query_id", "text", "category", "subset", "reference_id", "target_ids", "ranked_ids", "rank")
+    query = {key: columns[key][row] for key in keys}
+    targets, rank, ranked = query["target_ids"], query["rank"], query["ranked_ids"][:SHOWN]
+
+    def show(split, name):
+        return {"name": name, "number": album.number(protocol["dataset"], query["subset"], split, name)}
+
+    results = [show(protocol["gallery"], name) for name in ranked]
+    for shown in results:
+        is_reference = shown["name"] == query["reference_id"]
+        shown["mark"] = "hit" if shown["name"] in targets else "back" if is_reference else ""
+    return query | {
+        "edits": part["edit_Q"][row],
+        "outcomes": part["outcome_Q"][row],
         "grade": "none" if not rank else "first" if rank == 1 else "near" if rank <= SHOWN else "far",
-        "gallery": result["data"]["gallery"] - protocol["exclude_reference"],
-        "reference": album.show(protocol, protocol["reference_gallery"], queries["reference_id"]),
-        "target": album.show(protocol, protocol["gallery"], (found or targets)[0]),
-        "targets": len(targets),
-        "results": [
-            album.show(protocol, protocol["gallery"], name) | {"is_target": name in targets}
-            for name in queries["ranked_ids"][:SHOWN]
-        ],
+        "gallery": result["data"][query["subset"]]["gallery"] - protocol["exclude_reference"],
+        "reference": show(protocol["reference_gallery"], query["reference_id"]),
+        "target": show(protocol["gallery"], next((name for name in ranked if name in targets), targets[0])),
+        "results": results,
+        "choices": part["choices"],
     }
 
 
-def curve(workdir):
+def loss_curve(workdir):
     """The loss by step for the plot: points in percent of its box, ticks and the last figures; None if not logged."""
     path = Path(workdir) / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     logged = np.array([point for point in map(_point, lines) if point])
     if not len(logged):
         return None
-    groups = np.array_split(logged, min(len(logged), CURVE_POINTS))
+    groups = np.array_split(logged, min(len(logged), LOSS_POINTS))
     step_P, loss_P = np.array([group.mean(axis=0) for group in groups]).T
     ticks = _ticks(min(0.0, loss_P.min()), loss_P.max())
     last = logged[-1, 0]
@@ -282,14 +213,18 @@ def _ticks(low, high):
     return step * np.arange(np.floor(low / step), np.ceil(high / step - 1e-9) + 1)
 
 
+def _size(html):
+    return len(html.encode())
+
+
 def main(argv):
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cir_tf.report", description=__doc__)
     parser.add_argument("--workdir", required=True, help="folder of a scored run")
     parser.add_argument("--to", default="", metavar="FILE", help="default: report.html in the run's folder")
-    parser.add_argument("--examples", type=int, default=24, help="sample queries of the first protocol")
+    parser.add_argument("--max_mb", type=float, default=MAX_MB, help="size of the page; %(default)s, shows what fits")
     arguments = parser.parse_args(argv)
-    path = report_run(arguments.workdir, arguments.to, arguments.examples)
+    path = report_run(arguments.workdir, arguments.to, arguments.max_mb)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 

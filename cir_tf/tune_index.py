@@ -12,9 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from cir_tf import assemble, evaluate
 from cir_tf import config as configs
-from cir_tf.data import source
 from cir_tf.errors import UserError, run_command
-from cir_tf.evaluation import runner
+from cir_tf.evaluation.result import MODEL
 
 K = 10
 FILE, PLOT = "tuning.json", "tuning.png"
@@ -40,34 +39,22 @@ def tune_run(config, model, workdir, protocol_name="", target_recall=0.95):
     if not 0 < target_recall <= 1:
         raise UserError(f"--target_recall must be above 0 and at most 1, not {target_recall}")
     protocol = evaluate.find_protocol(protocol_name or config.evals[0])
-    pictures = source.open_builder(protocol.dataset, f"{protocol.subset}_gallery", config.data_dir)
-    gallery = source.read_gallery(pictures, protocol.gallery)
-    index, count = assemble.index(config), len(gallery.ids)
-    print(f"{protocol.name}: {count} gallery pictures, index {index.kind}")
+    subset, index = protocol.subsets[0], assemble.index(config)
+    count = evaluate.gallery_size(config, protocol, subset)
+    print(f"{protocol.name}: {count} gallery pictures of {subset}, index {index.kind}")
     if index.is_exact_at(count):
         print("the search of a gallery of this size is exact: there is nothing to tune")
         return {}
-    query_QD, gallery_ND = vectors(config, model, protocol, pictures, gallery)
+    part = evaluate.Scorer(config, model).part(protocol, subset)
+    query_QD, gallery_ND, ids = part.query_vectors[MODEL], part.gallery_vectors_ND, part.gallery["ids"]
     encoder = assemble.weights_hash(model)
-    tuning = index.build(gallery_ND, gallery.ids, encoder).tune(query_QD, target_recall, K)
+    tuning = index.build(gallery_ND, ids, encoder).tune(query_QD, target_recall, K)
     tuning = {"protocol": protocol.name, "encoder": encoder, "data": index.stamp, **tuning}
     print(to_text(tuning))
     configs.write_json(Path(workdir) / FILE, tuning)
     draw(tuning, Path(workdir) / PLOT)
     print(f"written: {Path(workdir) / FILE}, {Path(workdir) / PLOT}")
     return tuning
-
-
-def vectors(config, model, protocol, pictures, gallery):
-    """The model's composed queries [Q, D] of a protocol, and its gallery [N, D]."""
-    rows = source.read_rows(
-        source.open_builder(protocol.dataset, f"{protocol.subset}_index", config.data_dir), protocol.split
-    )
-    references = gallery
-    if protocol.reference_gallery != protocol.gallery:
-        references = source.read_gallery(pictures, protocol.reference_gallery)
-    query_vectors, gallery_ND = evaluate.encode(config, model, rows[protocol.text], rows, references, gallery)
-    return query_vectors[runner.MODEL], gallery_ND
 
 
 def to_text(tuning):

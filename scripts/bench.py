@@ -1,4 +1,4 @@
-"""Time training, input and search against bare references: `python scripts/bench.py [train|input|search|all]`.
+"""Time builds, training, input and search against bare references: `python scripts/bench.py [WHAT]`, see `--help`.
 
 A time says little away from its machine; its ratio to the bare work, measured in turn with it in the same run, says how
 much the library adds. Medians (smallest - largest). "ms": lower is better; "pictures/s": higher is better. The CPU
@@ -8,12 +8,14 @@ Dimension key: B batch, Q queries, N gallery, D shared embedding, R rounds.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import io
 import math
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,11 +33,18 @@ from cir_tf import config as configs
 from cir_tf.data import triplets
 from cir_tf.data.source import Gallery
 from cir_tf.errors import run_command
+from cir_tf.evaluation import protocols, runner
+from cir_tf.retrieval.scann import EXACT_BELOW
+from cir_tf.samplers.stored import Stored
 from cir_tf.tokenizers import WordTokenizer
+from datasets_tfds import build
 
 WORDS = [first + second for first in "abcdefghijklmnop" for second in "abcdefghijklmnop"]
 WORDS_IN_TEXT = 10
 KEPT = 50  # ranks
+MILLION_WIDTH = 128
+WHAT = ["build", "train", "input", "evaluate", "search", "search_million", "all"]
+EVALUATED = ("original_both_orders_kept", "original_both_orders", "val_both_orders")  # protocols of FashionIQ
 HEAD = f"{'benchmark':<36}{'unit':<12}{'ours':>26}{'bare':>26}{'ours / bare':>22}{'CPU ratio':>11}"
 
 
@@ -52,10 +61,15 @@ class Sizes(NamedTuple):
     queries: int
     single_queries: int
     width: int
+    million: int = 1_000_000
+    built: int = 600  # pictures
+    built_side: int = 512
+    kinds: tuple = ((2017, 3817, 2628), (2038, 6346, 3089), (1961, 5373, 2902))  # FashionIQ: rows, gallery, union
+    evaluated_width: int = 640
 
 
 FULL = Sizes(configs.DEFAULT, 3, 256, 256, 200, 6, 16_384, 512, 10, 512)
-SMALLEST = Sizes(f"{configs.DEFAULT}:runlocal", 1, 8, 80, 2, 1, 60, 3, 2, 16)
+SMALLEST = Sizes(f"{configs.DEFAULT}:runlocal", 1, 8, 80, 2, 1, 60, 3, 2, 16, 2_000, 8, 80, ((9, 30, 20),) * 3, 16)
 
 
 class Row(NamedTuple):
@@ -84,26 +98,49 @@ def _seconds(function):
     return (time.perf_counter() - wall) / items, max(time.process_time() - cpu, 1e-6) / items
 
 
-def generated_triplets(sizes, tokenizer, image_size, rows=1024):
-    """`Triplets` of generated texts and JPEG files: soft blobs with a little noise, as large as photographs' files."""
+def save_picture(rng, side, file, kind="JPEG"):
+    """Write soft blobs with a little noise: as much to decode as a photograph has."""
+    blobs = Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).resize([side] * 2)
+    noisy = np.asarray(blobs) + rng.integers(-8, 8, (side, side, 3))
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(file, kind, quality=85)
+    return file
+
+
+def build_row(sizes, kind, repeat):
+    """Preparing the gallery view of a folder of "JPEG" or "PNG" files, against decoding them on all cores."""
     rng = np.random.default_rng(0)
-    encoded = []
-    for _ in range(sizes.pictures):
-        blobs = Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).resize([sizes.side] * 2)
-        noisy = np.asarray(blobs) + rng.integers(-8, 8, (sizes.side, sizes.side, 3))
-        file = io.BytesIO()
-        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
-        encoded.append(file.getvalue())
+    with tempfile.TemporaryDirectory() as place, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        manual_dir = Path(place, "pictures")
+        manual_dir.mkdir()
+        files = [save_picture(rng, sizes.built_side, manual_dir / f"{i}.{kind}", kind) for i in range(sizes.built)]
+        command = ["own_images", "--config=own_gallery", "--overwrite", f"--manual_dir={manual_dir}"]
+
+        def prepare():
+            with contextlib.redirect_stdout(io.StringIO()):
+                return len(files) if build.main([*command, f"--data_dir={place}"]) == 0 else 0
+
+        def decode():
+            return len(list(pool.map(lambda file: Image.open(file).convert("RGB").size, files)))
+
+        return compare(f"build {kind}, {sizes.built_side} px", "pictures/s", prepare, decode, repeat)
+
+
+def generated_triplets(sizes, tokenizer, image_size, rows=1024):
+    """`Triplets` of generated texts and JPEG files."""
+    rng = np.random.default_rng(0)
+    encoded = [save_picture(rng, sizes.side, io.BytesIO()).getvalue() for _ in range(sizes.pictures)]
     ids = [str(i) for i in range(sizes.pictures)]
     gallery = Gallery(ids, np.array(encoded, object), [""] * len(ids))
     made = {
+        "captions": [[]] * rows,
         "reference_id": rng.choice(ids, rows),
         "target_id": rng.choice(ids, rows),
         "text": [" ".join(rng.choice(WORDS, WORDS_IN_TEXT)) for _ in range(rows)],
         "target_class": [""] * rows,
         "has_target": [True] * rows,
     }
-    return triplets.make_triplets(made, gallery, gallery, tokenizer, image_size)
+    sampler = Stored(made, gallery, gallery)
+    return triplets.make_triplets(sampler, gallery, gallery, tokenizer, image_size)
 
 
 def train_row(sizes, name, repeat):
@@ -176,6 +213,41 @@ def input_row(sizes, name, repeat):
     return compare(f"input, {name}", "pictures/s", *runs, repeat)
 
 
+def fashion_iq_part(rng, rows, entries, width):
+    """A `runner.Part` of one kind: two queries of each row, between its reference and its target."""
+    gallery_ND = rng.standard_normal((entries, width), np.float32)
+    reference_Q, target_Q = np.repeat([rng.permutation(entries)[:2] for _ in range(rows)], 2, axis=0).T
+    query_QD = gallery_ND[reference_Q] + gallery_ND[target_Q] + 4 * rng.standard_normal((2 * rows, width), np.float32)
+    query_QD, gallery_ND = (array / np.linalg.norm(array, axis=1, keepdims=True) for array in (query_QD, gallery_ND))
+    made = {
+        "query_id": [f"{row // 2}/{row % 2}" for row in range(2 * rows)],
+        "reference_id": [f"B{row:09}" for row in reference_Q],
+        "target_ids": [[f"B{row:09}"] for row in target_Q],
+        **{key: [""] * 2 * rows for key in ("target_class", "category", "text")},
+        "row": np.arange(2 * rows) // 2,
+    }
+    gallery = {"ids": [f"B{row:09}" for row in range(entries)], "target_class": [""] * entries}
+    return runner.Part(made, gallery, {"model": query_QD}, gallery_ND)
+
+
+def evaluate_row(sizes, repeat):
+    """Three protocols of FashionIQ with ranks, metrics and intervals, against the float32 products of their vectors."""
+    rng = np.random.default_rng(0)
+    original, union = (
+        {kind: fashion_iq_part(rng, *size, sizes.evaluated_width) for kind, size in zip("dst", part, strict=True)}
+        for part in zip(*(((rows, all_), (rows, union)) for rows, all_, union in sizes.kinds), strict=True)
+    )
+    work = [(protocols.get(f"fashion_iq_{name}"), union if "val" in name else original) for name in EVALUATED]
+    pairs = [(part.query_vectors["model"], part.gallery_vectors_ND) for _, parts in work for part in parts.values()]
+    return compare(
+        f"evaluate FashionIQ, {len(work)} protocols",
+        "ms",
+        lambda: len([runner.evaluate(protocol, parts) for protocol, parts in work]),
+        lambda: len([len(query_QD @ gallery_ND.T) for query_QD, gallery_ND in pairs]) // len(sizes.kinds),
+        repeat,
+    )
+
+
 def search_rows(sizes, name, repeat):
     """Exact search: many queries against the float32 product, and one against reading the gallery once."""
     rng = np.random.default_rng(0)
@@ -198,15 +270,44 @@ def search_rows(sizes, name, repeat):
     yield compare(f"search {name}, one at a time", "ms", one_by_one, copies, repeat)
 
 
-def rows(what, sizes, repeat):
-    """Yield the `Row`s of a benchmark: "train", "input", "search" or "all"."""
+def million_row(sizes, repeat, exact_below=EXACT_BELOW):
+    """Approximate search tuned to a recall@10 of 0.95, against exact search by the same engine."""
+    rng = np.random.default_rng(0)
+    centre_CD = rng.standard_normal((int(sizes.million**0.5) * 4, MILLION_WIDTH)).astype(np.float32)
+
+    def clustered(count):
+        near_ND = centre_CD[rng.integers(len(centre_CD), size=count)]
+        near_ND += 0.6 * rng.standard_normal(near_ND.shape, np.float32)
+        return near_ND / np.linalg.norm(near_ND, axis=1, keepdims=True)
+
+    gallery_ND = np.empty((sizes.million, MILLION_WIDTH), np.float32)
+    for start in range(0, sizes.million, 100_000):
+        gallery_ND[start : start + 100_000] = clustered(len(gallery_ND[start : start + 100_000]))
+    tuned_QD, query_QD = clustered(sizes.queries), clustered(sizes.queries)
+    ids = [str(i) for i in range(sizes.million)]
+    index = registry.create("retrieval", "scann", exact_below=exact_below).build(gallery_ND, ids)
+    index.tune(tuned_QD)
+    exact = registry.create("retrieval", "scann", exact_below=sizes.million + 1).build(gallery_ND, ids)
+    label = f"search {sizes.million} x {MILLION_WIDTH}, R@10 {index.measured_recall(query_QD):.3f}"
+    runs = [lambda index=index: len(index.search(query_QD, 10).ids_QK) for index in (index, exact)]
+    return compare(label, "queries/s", *runs, repeat)
+
+
+def rows(what, sizes, repeat, big=False):
+    """Yield the `Row`s of a benchmark, one of `WHAT`; "all" has the last only if `big`."""
+    if what in ("build", "all"):
+        yield from (build_row(sizes, kind, repeat) for kind in ("JPEG", "PNG"))
     if what in ("train", "all"):
         yield from (train_row(sizes, name, repeat) for name in registry.available("compositors"))
     if what in ("input", "all"):
         yield from (input_row(sizes, name, repeat) for name in ("cached", "streamed"))
+    if what in ("evaluate", "all"):
+        yield evaluate_row(sizes, repeat)
     if what in ("search", "all"):
         for name in registry.available("retrieval"):
             yield from search_rows(sizes, name, repeat)
+    if what == "search_million" or (what == "all" and big):
+        yield million_row(sizes, repeat)
 
 
 def machine():
@@ -229,13 +330,14 @@ def line(row):
 def main(argv):
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="all", choices=["train", "input", "search", "all"])
+    parser.add_argument("what", nargs="?", default="all", choices=WHAT)
     parser.add_argument("--repeat", type=int, default=5, help="rounds")
+    parser.add_argument("--big", action="store_true", help="with all: also what takes minutes and gigabytes")
     parser.add_argument("--json", default="", metavar="FILE", help="write every figure there, too")
     arguments = parser.parse_args(argv)
     print(f"{machine()}\n\n{HEAD}")
     done = []
-    for row in rows(arguments.what, FULL, arguments.repeat):
+    for row in rows(arguments.what, FULL, arguments.repeat, arguments.big):
         print(line(row), flush=True)
         done.append(row._asdict() | {key: list(value) for key, value in row._asdict().items() if key.endswith("_R")})
     if arguments.json:

@@ -16,6 +16,13 @@ def check(row):
     assert row.name in bench.line(row)
 
 
+def test_builds_are_measured():
+    found = list(bench.rows("build", bench.SMALLEST, repeat=2))
+    assert [row.name for row in found] == ["build JPEG, 80 px", "build PNG, 80 px"]
+    for row in found:
+        check(row)
+
+
 def test_a_training_step_is_measured():
     check(bench.train_row(bench.SMALLEST, "sum", repeat=2))
 
@@ -26,6 +33,18 @@ def test_input_and_search_are_measured(what):
     for row in found:
         check(row)
     assert len({row.name for row in found}) == {"input": 2, "search": 2 * len(registry.available("retrieval"))}[what]
+
+
+def test_an_evaluation_is_measured():
+    (row,) = bench.rows("evaluate", bench.SMALLEST, repeat=2)
+    check(row)
+    assert row.name == "evaluate FashionIQ, 3 protocols"
+
+
+def test_a_large_gallery_is_measured():
+    row = bench.million_row(bench.SMALLEST, repeat=2, exact_below=100)
+    check(row)
+    assert row.name.startswith("search 2000 x 128, R@10 ")
 
 
 def test_ratios_are_those_of_each_round():

@@ -1,7 +1,7 @@
-"""Metrics: pure functions of ranked entries.
+"""Metrics: pure functions of ranks.
 
-Gallery entries and targets are compared by integer codes. Where a hit is decided by id, the code of an entry is its
-row in the gallery; where it is decided by class, it is the number of its class.
+Ranks count from 1; 0 stands for an entry that was not found, and -1 pads. Where equal scores stand is for the
+ranking to say; all rankings here put them in gallery order.
 
 Dimension key: Q queries, K kept ranks, T accepted targets per query.
 """
@@ -9,38 +9,49 @@ Dimension key: Q queries, K kept ranks, T accepted targets per query.
 import numpy as np
 
 
-def hits(ranked_code_QK, target_code_QT):
-    """Which ranks hold an accepted target: hit[q, k] = any over t of ranked[q, k] == target[q, t].
+def ranks_in(ranked_QK, target_QT):
+    """Where each target first stands in a ranked list.
 
     Args:
-        ranked_code_QK: int, the code of the entry at each rank, best first; negative where there is no entry.
-        target_code_QT: int, the accepted codes of each query, padded with -1.
+        ranked_QK: int, the code (gallery row, or number of the class) at each rank, best first; negative for none.
+        target_QT: int, accepted codes, padded with -1.
 
     Returns:
-        bool [Q, K].
+        int64 [Q, T], 0 where it is not in the list, -1 for padding.
     """
-    ranked_code_QK1, target_code_Q1T = np.asarray(ranked_code_QK)[:, :, None], np.asarray(target_code_QT)[:, None, :]
-    return ((ranked_code_QK1 == target_code_Q1T) & (target_code_Q1T >= 0)).any(axis=-1)
+    ranked_QK1, target_Q1T = np.asarray(ranked_QK)[:, :, None], np.asarray(target_QT)[:, None, :]
+    found_QKT = (ranked_QK1 == target_Q1T) & (target_Q1T >= 0)
+    rank_QT = np.where(found_QKT.any(axis=1), 1 + found_QKT.argmax(axis=1), 0)
+    return np.where(target_Q1T[:, 0] < 0, -1, rank_QT)
 
 
-def recall_at_k(hit_QK, k):
-    """Recall at k of each query: 1 where one of the first k ranks is a hit, else 0. Its mean is R@k.
+def recall_at_k(rank_QT, k):
+    """1 where any target is among the first k, else 0; its mean over queries is R@k. float64 [Q]."""
+    return ((rank_QT >= 1) & (rank_QT <= _checked(k))).any(axis=1).astype(np.float64)
+
+
+def average_precision_at_k(rank_QT, k):
+    """Average precision of each query, cut at k; its mean over queries is mAP@k.
+
+    AP@k = 1 / min(|G|, k) * sum over r = 1..k of [p_r in G] * |{p_1..p_r} and G| / r, for the set G of accepted images
+    and the ranked list p.
 
     Args:
-        hit_QK: bool, from `hits`.
-        k: 1 to K.
+        rank_QT: int, the ranks of the images of G; -1 pads, 0 is an image of G that was not found.
+        k: at least 1.
 
     Returns:
-        float64 [Q], a fraction.
+        float64 [Q]; 0 for a query without accepted images.
 
-    Raises:
-        ValueError: fewer than k ranks were kept.
+    Reference: Baldrati et al., ICCV 2023, section 5 (CIRCO).
     """
-    if not 1 <= k <= hit_QK.shape[1]:
-        raise ValueError(f"k must be 1 to the number of kept ranks. Received: k={k}, kept: {hit_QK.shape[1]}.")
-    return hit_QK[:, :k].any(axis=1).astype(np.float64)
+    size_Q = (rank_QT >= 0).sum(axis=1)
+    rank_QT = np.sort(np.where((rank_QT >= 1) & (rank_QT <= _checked(k)), rank_QT, np.inf), axis=1)
+    precision_QT = np.arange(1, rank_QT.shape[1] + 1) / rank_QT  # the n-th image found stands at rank r: n / r
+    return precision_QT.sum(axis=1) / np.maximum(np.minimum(size_Q, k), 1)
 
 
-def recalls(hit_QK, ks):
-    """`recall_at_k` for several k: a dict recall_at_<k> -> float64 [Q]."""
-    return {f"recall_at_{k}": recall_at_k(hit_QK, k) for k in ks}
+def _checked(k):
+    if k < 1:
+        raise ValueError(f"k must be at least 1. Received: k={k}.")
+    return k

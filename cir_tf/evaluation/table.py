@@ -1,22 +1,20 @@
-"""The results table, as text for the terminal and as Markdown. Percent, with 95 % intervals."""
+"""The results table: for the terminal, as Markdown, as rows of LaTeX. Percent, with 95 % intervals."""
 
-from cir_tf.evaluation.runner import MODEL
+import re
+
+from cir_tf.evaluation.result import MODEL
 
 
 def header(result):
-    """One line: the protocol, the seed, the data it was measured on and the index."""
-    data, index = result.data, result.index
-    parts = [
-        result.protocol.describe(),
-        f"seed {result.seed}",
-        f"{data['queries']} queries ({data['queries_sha256']})",
-        f"{data['gallery']} gallery entries ({data['gallery_sha256']})",
-        f"index {index['kind']}, " + ("exact" if index["is_exact"] else f"recall@10 {100 * index['recall']:.1f}"),
-        f"version {result.version}",
-    ]
-    if data.get("missing") or data.get("bad"):
-        parts.append(f"the copy lacks {data['missing']} pictures and has {data['bad']} broken ones")
-    return "; ".join(parts)
+    """One line: the protocol, the seed, and the data it was measured on."""
+    parts = [result.protocol.describe(), f"seed {result.seed}"]
+    for subset, data in result.data.items():
+        stamp = f"{data['queries']} queries ({data['queries_sha256']})"
+        stamp += f", {data['gallery']} gallery entries ({data['gallery_sha256']})"
+        if data.get("missing") or data.get("bad"):
+            stamp += f", the copy lacks {data['missing']} pictures and has {data['bad']} broken ones"
+        parts.append(stamp if len(result.data) == 1 else f"{subset}: {stamp}")
+    return "; ".join([*parts, f"version {result.version}"])
 
 
 def to_text(result):
@@ -39,16 +37,31 @@ def to_markdown(result):
     return "\n".join([header(result), "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
+def to_latex(result):
+    """The rows of the table in LaTeX, values with half the interval's width: `R@1 & 77.1 {\\scriptsize $\\pm$ 2.3}`."""
+    lines = [f"% {header(result)}".replace("\n", " ")]
+    for name, estimates in _rows(result):
+        numbers = [
+            f"{100 * e.value:.1f} {{\\scriptsize $\\pm$ {50 * (e.high - e.low):.1f}}}" for e in estimates.values()
+        ]
+        label = re.sub(r"([_&%#$])", r"\\\1", name).replace("·", r"\quad")
+        lines.append(" & ".join([label, *numbers]) + r" \\")
+    return "\n".join(lines)
+
+
+def _rows(result):
+    """(name, estimates) of each row; groups of the model follow it."""
+    for name, summary in result.metrics.items():
+        yield name, summary["overall"]
+        if name == MODEL:
+            yield from ((f"· {group}", estimates) for group, estimates in summary["groups"].items())
+
+
 def _cells(result):
     """Rows of strings, the first one the column names."""
-    cells = [["", "queries", *(f"R@{k}" for k in result.protocol.ks)]]
-    for name, summary in result.metrics.items():
-        cells.append(_row(name, summary["overall"]))
-        if name == MODEL:
-            cells += [_row(f"· {group}", estimates) for group, estimates in summary["groups"].items()]
+    rows = list(_rows(result))
+    cells = [["", "queries", *rows[0][1]]]
+    for name, estimates in rows:
+        numbers = [f"{100 * e.value:.1f} [{100 * e.low:.1f}, {100 * e.high:.1f}]" for e in estimates.values()]
+        cells.append([name, str(next(iter(estimates.values())).n), *numbers])
     return cells
-
-
-def _row(name, estimates):
-    numbers = [f"{100 * e.value:.1f} [{100 * e.low:.1f}, {100 * e.high:.1f}]" for e in estimates.values()]
-    return [name, str(next(iter(estimates.values())).n), *numbers]

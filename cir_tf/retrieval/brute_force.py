@@ -13,7 +13,7 @@ from cir_tf.retrieval.base import Index
 
 QUERY_CHUNK = 256
 GALLERY_CHUNK = 16_384
-PAIR_NUMBERS = 8_000_000  # float64 numbers gathered at a time to score single pairs
+PAIR_NUMBERS = 2**18  # float64 numbers gathered at a time to score single pairs; more would leave the cache
 NO_ENTRY = np.uint64(2**64 - 1)
 
 
@@ -82,33 +82,6 @@ def smallest_keys(chunks, k):
         if kept_qK.shape[1] > k:
             kept_qK = np.partition(kept_qK, k - 1, axis=1)[:, :k]
     return np.sort(kept_qK, axis=1)
-
-
-def exact_ranks(query_QD, vectors_ND, target_QT, exclude_Q=None, query_chunk=QUERY_CHUNK, gallery_chunk=GALLERY_CHUNK):
-    """The rank of each query's best accepted target: 1 + the number of gallery entries before it.
-
-    Entries with the same score count as before it where they stand earlier in the gallery.
-
-    Args:
-        query_QD: floats [Q, D].
-        vectors_ND: floats [N, D].
-        target_QT: int [Q, T], gallery rows of the accepted targets, padded with -1.
-        exclude_Q: int [Q], a gallery row that takes no part (not even as a target), or -1; None leaves nothing out.
-        query_chunk, gallery_chunk: how many rows are scored at a time.
-
-    Returns:
-        int64 [Q], from 1; 0 where no accepted target takes part.
-    """
-    query_QD, vectors_ND = np.asarray(query_QD, np.float32), np.asarray(vectors_ND, np.float32)
-    exclude_Q = np.full(len(query_QD), -1, np.int64) if exclude_Q is None else np.asarray(exclude_Q, np.int64)
-    target_QT = np.where(target_QT == exclude_Q[:, None], -1, target_QT).astype(np.int64)
-    target_Q = pair_keys(query_QD, vectors_ND, target_QT).min(axis=1, initial=NO_ENTRY)
-    before_Q = np.zeros(len(query_QD), np.int64)
-    for start in range(0, len(query_QD), query_chunk):
-        rows = slice(start, start + query_chunk)
-        for key_qn in _gallery_keys(query_QD[rows], vectors_ND, exclude_Q[rows], gallery_chunk):
-            before_Q[rows] += (key_qn < target_Q[rows, None]).sum(axis=1)
-    return np.where(target_Q == NO_ENTRY, 0, before_Q + 1)
 
 
 def pair_keys(query_QD, vectors_ND, position_QK):

@@ -53,11 +53,15 @@ class Checkpoints:
         state = tf.train.get_checkpoint_state(str(self.folder))
         paths = list(state.all_model_checkpoint_paths)[::-1] if state else []
         for path in paths:
+            status = None
             try:
-                status = self.checkpoint.restore(path).assert_existing_objects_matched()
+                status = self.checkpoint.restore(path)
+                status.assert_existing_objects_matched()
                 status.expect_partial() if partial else status.assert_consumed()
                 return path
             except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
+                if status:
+                    status.expect_partial()  # else TensorFlow warns of every variable it did not find
                 logging.warning("checkpoint %s cannot be read, taking the one before: %s", path, _first_line(error))
         if paths:
             raise UserError(f"no checkpoint in {self.folder} can be read; remove the folder to start again")

@@ -50,7 +50,9 @@ def test_a_jpeg_decodes_as_in_pillow(picture):
     np.testing.assert_array_equal(preprocess.decode(data, 40), np.asarray(Image.open(io.BytesIO(data))))
 
 
-@pytest.mark.parametrize(("width", "height", "scale"), [(40, 64, 4), (31, 99, 2), (30, 80, 2), (19, 200, 2), (18, 200, 1)])
+@pytest.mark.parametrize(
+    ("width", "height", "scale"), [(40, 64, 4), (31, 99, 2), (30, 80, 2), (19, 200, 2), (18, 200, 1)]
+)
 def test_a_jpeg_is_decoded_no_smaller_than_needed(width, height, scale):
     gradient = np.mgrid[0:height, 0:width].sum(axis=0) * 255 / (height + width)
     data = encode(Image.fromarray(np.repeat(gradient[..., None], 3, -1).astype(np.uint8)), "JPEG", quality=95)

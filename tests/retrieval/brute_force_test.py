@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cir_tf.retrieval.brute_force import BruteForceIndex, exact_ranks
+from cir_tf.retrieval.brute_force import BruteForceIndex
 
 GENERATOR = np.random.default_rng(7)
 VECTORS = GENERATOR.normal(size=(137, 13)).astype(np.float32)
@@ -20,7 +20,7 @@ def slow_order(query, excluded):
 
 @pytest.mark.parametrize("query_chunk", [1, 3, 1000])
 @pytest.mark.parametrize("gallery_chunk", [1, 3, 1000])
-def test_chunks_do_not_change_ranking_or_ranks(query_chunk, gallery_chunk):
+def test_chunks_do_not_change_the_ranking(query_chunk, gallery_chunk):
     ids = [str(row) for row in range(137)]
     names = [None if row < 0 else str(row) for row in EXCLUDED]
     ranking = BruteForceIndex(query_chunk, gallery_chunk).build(VECTORS, ids).search(QUERIES, 50, names)
@@ -30,15 +30,6 @@ def test_chunks_do_not_change_ranking_or_ranks(query_chunk, gallery_chunk):
         ranking.scores_QK, np.take_along_axis(QUERIES @ VECTORS.T, ranking.positions_QK, axis=1), rtol=1e-4, atol=1e-5
     )
 
-    target_QT = GENERATOR.integers(137, size=(29, 3))
-    target_QT[::2, 1:] = -1
-    rank_Q = exact_ranks(QUERIES, VECTORS, target_QT, EXCLUDED, query_chunk, gallery_chunk)
-    expected = [
-        min((order.index(row) + 1 for row in targets if row in order), default=0)
-        for order, targets in zip(orders, target_QT.tolist(), strict=True)
-    ]
-    assert rank_Q.tolist() == expected
-
 
 def test_copies_of_a_vector_tie_wherever_they_stand():
     """A float32 matrix product rounds some of these pairs apart."""
@@ -47,25 +38,6 @@ def test_copies_of_a_vector_tie_wherever_they_stand():
     ranking = BruteForceIndex().build(vectors, ids).search(QUERIES, len(vectors))
     place_QN = np.argsort(ranking.positions_QK, axis=1)
     np.testing.assert_array_equal(place_QN[:, -61:], place_QN[:, :61] + 1)
-
-
-def test_exact_ranks_by_hand():
-    """Scores of the one query: 3, 1, 3, 2, 0 for rows 0 to 4; order 0, 2, 3, 1, 4."""
-    query, vectors = np.array([[1.0]]), np.array([[3.0], [1.0], [3.0], [2.0], [0.0]])
-
-    def rank(targets, exclude=None):
-        return exact_ranks(query, vectors, np.array([targets]), exclude).item()
-
-    assert [rank([row]) for row in range(5)] == [1, 4, 2, 3, 5]
-    assert rank([4, 3]) == rank([3, 4]) == rank([3, -1]) == 3
-    assert rank([2], [0]) == 1  # the excluded row no longer stands before it
-    assert rank([2], [4]) == 2
-    assert rank([0, 1], [0]) == 3  # an excluded row is no target
-    assert rank([0], [0]) == rank([-1, -1]) == 0
-
-
-def test_ranks_of_no_queries():
-    assert exact_ranks(np.zeros((0, 2)), np.ones((3, 2)), np.zeros((0, 1), int)).shape == (0,)
 
 
 def test_chunks_must_be_positive():

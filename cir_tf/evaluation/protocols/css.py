@@ -12,7 +12,7 @@ def _protocol(subset, split="test", references=""):
     return Protocol(
         name=f"{subset}_{split}",
         dataset="css",
-        subset=subset,
+        subsets=(subset,),
         split=split,
         gallery=split,
         reference_gallery=split + references,

@@ -11,7 +11,7 @@ def _protocol(suffix, split, gallery="people"):
     return Protocol(
         name=f"emoji_edits_{suffix}",
         dataset="emoji_edits",
-        subset="people",
+        subsets=("people",),
         split=split,
         gallery=gallery,
         exclude_reference=True,

@@ -6,7 +6,7 @@ PROTOCOLS = tuple(
     Protocol(
         name=f"own_images_{split}",
         dataset="own_images",
-        subset="own",
+        subsets=("own",),
         split=split,
         gallery="pictures",
         groups="category",
