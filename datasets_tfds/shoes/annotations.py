@@ -92,9 +92,9 @@ def read_names(path):
 
 
 def val_galleries(folder, names, queries):
-    """VAL's test galleries in the order of the full list: {split: image ids}; empty where VAL's list is not there.
+    """VAL's test galleries: {split: image ids in the order of the full list}; empty where VAL's list is not there.
 
-    VAL's list (`test_val_list`) is shorter than the full one; in `test_val` the queries' references and targets join it.
+    VAL's list (`test_val_list`) is shorter than the full one; in `test_val` the queries' pictures join it.
 
     Args:
         folder: what `find` returns.

@@ -22,7 +22,7 @@ class Builder(schema.CopyBuilder):
             self,
             homepage="https://github.com/XiaoxiaoGuo/fashion-retrieval",
             license="Captions and name lists: MIT. Pictures: none stated.",
-            metadata=tfds.core.MetadataDict({"protocol": "test: all of the eval list; test_val, test_val_list: VAL's parts of it"}),
+            metadata=tfds.core.MetadataDict({"protocol": "test: all of the eval list; test_val*: VAL's parts of it"}),
         )
 
     def _read(self, manual_dir):
