@@ -37,6 +37,8 @@ setup(
         "ml-collections",
         "numpy>=2",
         "safetensors",
+        "h5py",
+        "ml-dtypes",
         "pillow",
         "tensorboard",
         "tqdm",

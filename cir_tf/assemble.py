@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from cir_tf import config as configs
-from cir_tf import registry
+from cir_tf import registry, weights
 from cir_tf.data import source, triplets
 from cir_tf.errors import UserError
 from cir_tf.models.retriever import Retriever
@@ -17,20 +17,43 @@ from cir_tf.training.checkpoints import Checkpoints
 from cir_tf.training.task import RetrievalTask, values
 
 
-def retriever(config, assets):
+def encoder(arguments, **more):
+    """(encoder, the file its weights are to be loaded from once it is built, or "") of a config's group.
+
+    Args:
+        arguments: {"name": …, "weights": a file; a preset, which the encoder loads itself; or "", …}.
+        **more: further arguments of its constructor.
+
+    Raises:
+        UserError: an encoder that does not exist, or does not take these arguments.
+    """
+    arguments = {**arguments, **more}
+    start = arguments.pop("weights", "")
+    file = start if weights.is_file_name(start) else ""
+    if start and not file:
+        arguments["preset"] = start
+    try:
+        return registry.create("encoders", **arguments), file
+    except ValueError as error:
+        about = f"weights={start!r} is a preset, as it does not end in {' or '.join(weights.FILES)}. "
+        raise UserError(f"{about if start and not file else ''}{error}") from error
+
+
+def retriever(config, assets, load_weights=True):
     """The built retriever of a config.
 
     Args:
         config: a run's `ConfigDict`.
         assets: the text encoder's files, {name: content}.
+        load_weights: whether the encoders start from the files their `weights` name.
 
     Raises:
-        UserError: a name that does not exist, or parts that do not fit each other.
+        UserError: a name that does not exist, parts that do not fit each other, or weights of another encoder.
     """
     keras.config.set_dtype_policy(config.precision)
+    image_encoder, image_file = encoder(config.image_encoder)
+    text_encoder, text_file = encoder(config.text_encoder, assets=assets)
     try:
-        image_encoder = registry.create("encoders", **config.image_encoder)
-        text_encoder = registry.create("encoders", assets=assets, **config.text_encoder)
         compositor = registry.create("compositors", width=config.width, **config.compositor)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -39,6 +62,9 @@ def retriever(config, assets):
     image = np.zeros([2, size, size, 3], np.float32)
     _check_needs(model, image)
     model({"reference_image": image, "text_ids": np.zeros([2, 3], np.int32), "target_image": image})
+    for layer, file in ((image_encoder, image_file), (text_encoder, text_file)):
+        if file and load_weights:
+            weights.load(layer, file)
     return model
 
 
@@ -129,10 +155,10 @@ def training_triplets(config, data, model, strategy):
     """The `Triplets` of `training_data`, as a model's tokenizer and picture size want them.
 
     Raises:
-        UserError: a batch that cannot be filled or shared.
+        UserError: a batch that cannot be filled or shared, or a `fit` that does not exist.
     """
-    made = triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size, config.fit)
     try:
+        made = triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size, config.fit)
         triplets.check_batch(len(made), config.batch_size, strategy.num_replicas_in_sync)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -146,7 +172,7 @@ def trained(workdir):
         UserError: the folder holds no trained run.
     """
     config = configs.read(workdir)
-    model = retriever(config, load_assets(workdir))
+    model = retriever(config, load_assets(workdir), load_weights=False)
     checkpoint = tf.train.Checkpoint(retriever=values(model.variables), step=tf.Variable(0, dtype=tf.int64))
     if not Checkpoints(checkpoint, Path(workdir) / "checkpoints").restore(partial=True):
         raise UserError(f"{workdir} has no checkpoint yet; go on with python -m cir_tf.train --workdir={workdir}")

@@ -1,5 +1,8 @@
 import json
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ import tensorflow as tf
 
 from cir_tf import registry
 from scripts import bench
+from scripts.benchmarks import search_million, train
+from scripts.benchmarks.base import SMALLEST, compare
 
 
 def check(row):
@@ -17,39 +22,39 @@ def check(row):
 
 
 def test_builds_are_measured():
-    found = list(bench.rows("build", bench.SMALLEST, repeat=2))
+    found = list(bench.rows("build", SMALLEST, repeat=2))
     assert [row.name for row in found] == ["build JPEG, 80 px", "build PNG, 80 px"]
     for row in found:
         check(row)
 
 
 def test_a_training_step_is_measured():
-    check(bench.train_row(bench.SMALLEST, "sum", repeat=2))
+    check(train.row(SMALLEST, "sum", repeat=2))
 
 
-@pytest.mark.parametrize("what", ["input", "search"])
-def test_input_and_search_are_measured(what):
-    found = list(bench.rows(what, bench.SMALLEST, repeat=2))
+@pytest.mark.parametrize("what", ["inputs", "search"])
+def test_inputs_and_search_are_measured(what):
+    found = list(bench.rows(what, SMALLEST, repeat=2))
     for row in found:
         check(row)
-    assert len({row.name for row in found}) == {"input": 2, "search": 2 * len(registry.available("retrieval"))}[what]
+    assert len({row.name for row in found}) == {"inputs": 5, "search": 2 * len(registry.available("retrieval"))}[what]
 
 
 def test_an_evaluation_is_measured():
-    (row,) = bench.rows("evaluate", bench.SMALLEST, repeat=2)
+    (row,) = bench.rows("evaluate", SMALLEST, repeat=2)
     check(row)
     assert row.name == "evaluate FashionIQ, 3 protocols"
 
 
 def test_a_large_gallery_is_measured():
-    row = bench.million_row(bench.SMALLEST, repeat=2, exact_below=100)
+    (row,) = search_million.rows(SMALLEST, repeat=2, exact_below=100)
     check(row)
     assert row.name.startswith("search 2000 x 128, R@10 ")
 
 
 def test_ratios_are_those_of_each_round():
     spent = iter([9, 1, 2, 3])  # the warm-up is not counted
-    row = bench.compare("work", "items/s", lambda: next(spent), lambda: 5, repeat=3)
+    row = compare("work", "items/s", lambda: next(spent), lambda: 5, repeat=3)
     np.testing.assert_allclose(row.ratio_R, row.ours_R / row.bare_R)
     assert len(row.ours_R) == 3
 
@@ -75,18 +80,37 @@ def test_every_product_of_a_step_is_counted():
     }
     model = Model()
     model(batch)
-    calls = bench.products(model, batch)
+    calls = train.products(model, batch)
     places = 2 * 4 * 3
     conv = ((2, 10, 8, 3), (3, 3, 3, 7), (2, 4, 3, 7), (2, 2))  # with its padding
     dense = ((2, 4, 3, 7), (7, 5), (2, 4, 3, 5), None)
     assert [tuple(part and tuple(part) for part in call) for call in calls] == [conv, dense] * 2
     expected = [2 * 2 * places * 27 * 7, 2 * 3 * places * 7 * 5]  # no gradient of the pictures
-    assert [bench.operations(call) for call in calls] == expected * 2
-    assert bench.bare_products(calls, 4)() == 4
+    assert [train.operations(call) for call in calls] == expected * 2
+    assert train.bare_products(calls, 4)() == 4
+
+
+def test_a_new_benchmark_is_one_new_file(tmp_path, monkeypatch):
+    (tmp_path / "quick.py").write_text("def rows(sizes, repeat):\n    yield 'quick', sizes, repeat\n")
+    (tmp_path / "vast.py").write_text("BIG = True\n\n\ndef rows(sizes, repeat):\n    yield 'vast', sizes, repeat\n")
+    (tmp_path / "_shared.py").write_text("")
+    monkeypatch.setattr(bench.benchmarks, "__path__", [str(tmp_path)])
+    assert bench.available() == ["quick", "vast"]
+    assert list(bench.rows("all", 7, 3)) == [("quick", 7, 3)]
+    assert list(bench.rows("all", 7, 3, big=True)) == [("quick", 7, 3), ("vast", 7, 3)]
+    assert list(bench.rows("vast", 7, 3)) == [("vast", 7, 3)]
+
+
+def test_the_command_runs_from_any_folder(tmp_path):
+    command = [sys.executable, bench.__file__, "--help"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "{build,evaluate,inputs,search,search_million,train,all}" in done.stdout
 
 
 def test_the_command_prints_a_table_and_writes_every_figure(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench, "FULL", bench.SMALLEST)
+    monkeypatch.setattr(bench, "FULL", SMALLEST)
     assert bench.main(["search", "--repeat=2", f"--json={tmp_path / 'figures.json'}"]) == 0
     written = json.loads((tmp_path / "figures.json").read_text())
     printed = capsys.readouterr().out

@@ -10,15 +10,21 @@ from cir_tf.evaluation import protocols
 
 ROOT = Path(__file__).parent.parent
 LEVELS = {
-    **dict.fromkeys(("types", "registry", "config", "errors", "layers", "tokenizers", "sheet", "captions"), 0),
+    **dict.fromkeys(
+        ("types", "registry", "config", "errors", "layers", "transformer", "qformer", "weights", "sheet"), 0
+    ),
+    **dict.fromkeys(
+        ("tokenizers", "bpe", "wordpiece", "glove", "captions", "bert", "cleaning", "lookup", "treebank"), 0
+    ),
     **dict.fromkeys(("encoders", "compositors", "objectives", "data", "retrieval", "samplers"), 1),
     **dict.fromkeys(("models", "evaluation"), 2),
     "training": 3,
     "assemble": 4,
-    **dict.fromkeys(("train", "evaluate", "export", "search", "report", "tune_index"), 5),
+    **dict.fromkeys(("train", "evaluate", "export", "search", "report", "compare", "submit", "tune_index"), 5),
+    "convert": 5,
 }
 SOURCES = sorted((ROOT / "cir_tf").rglob("*.py"))
-TENSORFLOW_FREE = ("encoders", "compositors", "objectives", "models", "layers", "types")
+TENSORFLOW_FREE = ("encoders", "compositors", "objectives", "models", "layers", "transformer", "qformer", "types")
 
 
 def imports(path, top_only=False):
