@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -179,6 +180,21 @@ def write_text(path, text):
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def put_in_place(unfinished, folder):
+    """Rename a finished folder; one cannot be renamed over a full one, so what is there steps aside first."""
+    if not folder.exists():
+        unfinished.replace(folder)
+        return
+    old = unfinished.with_suffix(".old")
+    folder.replace(old)
+    try:
+        unfinished.replace(folder)
+    except OSError:
+        old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def save(config, workdir):

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 import cir_tf
 from cir_tf import assemble
+from cir_tf import config as configs
 from cir_tf.data import folder, preprocess, source
 from cir_tf.data.triplets import Pictures
 from cir_tf.errors import UserError, run_command
@@ -162,7 +163,7 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
         endpoints.save(unfinished)
         manifest["max_difference"] = compare(model, config.fit, unfinished, gallery, index)
         (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        _move(unfinished, to)
+        configs.put_in_place(unfinished, to)
     except OSError as error:
         raise UserError(f"the export cannot be written to {to}: {error.strerror or error}") from error
     finally:
@@ -274,20 +275,6 @@ def _some(values):
 def _replaceable(path):
     is_export = (path / MANIFEST).exists() and (path / PROTO).exists()
     return path.is_dir() and (is_export or not any(path.iterdir()))
-
-
-def _move(unfinished, to):
-    """Put the finished folder in its place; a folder cannot be renamed over a full one, so the old one steps aside."""
-    old = unfinished.with_suffix(".old")
-    if to.exists():
-        to.replace(old)
-    try:
-        unfinished.replace(to)
-    except OSError:
-        if old.exists():
-            old.replace(to)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def main(argv):

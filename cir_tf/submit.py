@@ -177,7 +177,7 @@ def find_submission(name):
 
 
 def _gaps(gaps):
-    if not any(gaps.values()):
+    if not (gaps.get("missing") or gaps.get("bad")):
         return []
     return [f"the copy lacks {gaps['missing']} pictures and has {gaps['bad']} broken ones: they cannot be found"]
 

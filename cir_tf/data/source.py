@@ -122,9 +122,12 @@ class Records(collections.abc.Sequence):
 
 
 def gaps(builder):
-    """What the user's copy lacked when a dataset was built: {"missing": int, "bad": int}, empty for generated ones."""
+    """What the user's copy had when a dataset was built, empty for generated ones.
+
+    {"missing": int, "bad": int, "stamp": hash over the sorted ids and sizes of its pictures}.
+    """
     metadata = builder.info.metadata or {}
-    return {key: metadata[key] for key in ("missing", "bad") if key in metadata}
+    return {key: metadata[key] for key in ("missing", "bad", "stamp") if key in metadata}
 
 
 def _split(builder, split):

@@ -13,6 +13,8 @@ def header(result):
         stamp += f", {data['gallery']} gallery entries ({data['gallery_sha256']})"
         if data.get("missing") or data.get("bad"):
             stamp += f", the copy lacks {data['missing']} pictures and has {data['bad']} broken ones"
+        if data.get("stamp"):
+            stamp += f", copy {data['stamp']}"
         parts.append(stamp if len(result.data) == 1 else f"{subset}: {stamp}")
     return "; ".join([*parts, f"version {result.version}"])
 

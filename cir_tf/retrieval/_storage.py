@@ -6,6 +6,7 @@ import uuid
 import zlib
 from pathlib import Path
 
+from cir_tf.config import put_in_place
 from cir_tf.errors import UserError
 
 FORMAT_VERSION = 2
@@ -33,7 +34,7 @@ def write(folder, fill, manifest):
         fill(unfinished)
         content = {"version": FORMAT_VERSION, **manifest, "files": _sums(unfinished)}
         (unfinished / MANIFEST).write_text(json.dumps(content, indent=2), encoding="utf-8")
-        _move(unfinished, folder)
+        put_in_place(unfinished, folder)
     except OSError as error:
         raise UserError(f"The index cannot be written to {folder}: {error.strerror or error}.") from error
     finally:
@@ -87,18 +88,3 @@ def _crc(path):
 
 def _replaceable(folder):
     return folder.is_dir() and ((folder / MANIFEST).exists() or not any(folder.iterdir()))
-
-
-def _move(unfinished, folder):
-    """Put a finished folder in its place; a folder cannot be renamed over a full one, so the old one steps aside."""
-    if not folder.exists():
-        unfinished.replace(folder)
-        return
-    old = unfinished.with_suffix(".old")
-    folder.replace(old)
-    try:
-        unfinished.replace(folder)
-    except OSError:
-        old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

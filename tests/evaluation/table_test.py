@@ -56,5 +56,7 @@ def test_several_subsets_are_rows_with_stamps_of_their_own():
 
 def test_what_a_copy_lacks_is_printed_with_its_results():
     assert "the copy lacks 3 pictures and has 1 broken ones" in table.header(score(gaps={"missing": 3, "bad": 1}))
-    assert "lacks" not in table.header(score(gaps={"missing": 0, "bad": 0}))
+    whole = table.header(score(gaps={"missing": 0, "bad": 0, "stamp": "0123abcd"}))
+    assert "lacks" not in whole
+    assert ", copy 0123abcd" in whole
     assert "lacks" not in table.header(score())
