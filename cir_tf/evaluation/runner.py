@@ -116,12 +116,12 @@ def _accepted(protocol, part, position):
         _complain("a target class that is in the gallery", rows, class_Q < 0)
         found = found._replace(class_N=class_N, class_Q=class_Q)
     else:
-        target_QT = padded([[position.get(name, -2) for name in names] for names in rows["target_ids"]])
+        target_QT = padded(rows["target_ids"], position)
         lost_Q = (target_QT == -2).any(axis=1) | (target_QT < 0).all(axis=1)
         _complain("a target that is in the gallery", rows, lost_Q)
         found = found._replace(target_QT=target_QT)
     if any(metric.startswith("R_subset") for metric in protocol.metrics):
-        group_QG = padded([[position.get(name, -2) for name in names] for names in rows["group_ids"]])
+        group_QG = padded(rows["group_ids"], position)
         lost_Q = (group_QG == -2).any(axis=1) | (group_QG < 0).all(axis=1)
         _complain("a group whose members are in the gallery", rows, lost_Q)
         found = found._replace(group_QG=group_QG)
@@ -185,7 +185,7 @@ def _groups(protocol, parts, values, names, seed):
 def _groups_of(protocol, parts):
     """The names of the groups of each query, [] where the protocol has none."""
     if not protocol.groups:
-        return [[] for part in parts.values() for _ in part.rows["query_id"]]
+        return [()] * sum(len(part.rows["query_id"]) for part in parts.values())
     of_Q = [names for part in parts.values() for names in part.rows[protocol.groups]]
     return [[name for name in ([names] if isinstance(names, str) else names) if name] for names in of_Q]
 
@@ -202,7 +202,9 @@ def _queries(protocol, parts, scores):
         found["subset"] += [subset] * len(rows["query_id"])
         found["row"] += np.asarray(rows["row"]).tolist()
         found["target_ids"] += _target_ids(protocol, part)
-        found["ranked_ids"] += [[name for name in names if name] for names in ids[model.best_QK].tolist()]
+        ranked = ids[model.best_QK].tolist()
+        is_short = (model.best_QK < 0).any()
+        found["ranked_ids"] += [[name for name in names if name] for names in ranked] if is_short else ranked
         found["rank"] += model.rank_Q.tolist()
         is_reference_QK = ids[model.best_QK] == np.array(rows["reference_id"], object)[:, None]
         found["reference_rank"] += np.where(is_reference_QK.any(1), 1 + is_reference_QK.argmax(1), 0).tolist()
@@ -215,18 +217,24 @@ def _queries(protocol, parts, scores):
 
 def _target_ids(protocol, part):
     if protocol.hit not in CLASS_OF:
-        return [list(map(str, names)) for names in part.rows["target_ids"]]
+        return list(part.rows["target_ids"])
     of_class = {}
     for name, target_class in zip(part.gallery["ids"], part.gallery["target_class"], strict=True):
         of_class.setdefault(CLASS_OF[protocol.hit](target_class), []).append(str(name))
     return [of_class[CLASS_OF[protocol.hit](name)][:REPORTED] for name in part.rows["target_class"]]
 
 
-def padded(lists):
-    """Ragged lists of integers as one array, padded with -1, one column at least."""
-    length_Q = np.array([len(numbers) for numbers in lists])
+def padded(lists, position=None):
+    """Ragged lists of integers as one array, padded with -1, one column at least.
+
+    Args:
+        lists: Q lists.
+        position: {name: integer}, where the lists are of names; -2 stands for one that is not there.
+    """
+    length_Q, flat = np.array(list(map(len, lists))), itertools.chain.from_iterable(lists)
     array = np.full((len(lists), max(1, length_Q.max())), -1)
-    array[np.arange(array.shape[1]) < length_Q[:, None]] = list(itertools.chain.from_iterable(lists))
+    found = list(flat) if position is None else [position.get(name, -2) for name in flat]
+    array[np.arange(array.shape[1]) < length_Q[:, None]] = found
     return array
 
 
