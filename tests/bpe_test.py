@@ -93,6 +93,11 @@ def test_pairs_are_merged_by_rank_from_the_left(text, expected):
     assert symbols(tokenizer(MERGES), text) == expected
 
 
+def test_words_are_never_joined():
+    made = tokenizer("a</w> b</w>\n")
+    assert made.tokenize(["a b"])[0].tolist() == [made.start_id, 320, 321, made.end_id]
+
+
 def test_merges_equal_the_textbook_on_random_tables():
     rng = random.Random(3)
     letters = "abcdef"
@@ -120,6 +125,7 @@ def test_words_are_split_as_published():
         return "".join("|" if number >= 256 else "." for number in made.tokenize([text])[0, 1:-1])
 
     assert end("don't we'll they've you're I'm he'd") == "..|.|" + ".|..|" + "...|..|" + "..|..|" + "|.|" + ".|.|"
+    assert end("a'ſ 'K") == "|..|" + "||"  # the long s counts as an s
     assert end("x2y 345 a_b c-d.") == "|||" + "|||" + "|||" + "||||"
     assert end("...! 日本") == "...|" + ".....|"
 

@@ -27,6 +27,8 @@ def clean(*texts):
         ("&#233; &#xE9; &#XE9; &#00233; &#150; &#146;s", "é é é é – 's"),
         ("&#0; &#55296; &#1114112; &#99999999999;", "\ufffd \ufffd \ufffd \ufffd"),
         ("&eacute &eacuteclair &notit; &ampfoo &nosuch; & &;", "é éclair ¬it; &foo &nosuch; & &;"),
+        ("&sup2x &supx", "²x &supx"),
+        ("&#8217;&#x2019", "'’"),  # without a semicolon it is decoded after the quotes are straightened
         ("it&rsquo;s &amp;rsquo;", "it's '"),
         ("<b> it&rsquo;s &#x2019", "<b> it’s ’"),  # with a tag the repair does not decode, so no quote is straightened
         ("😀👍🏽 日本", "😀👍🏽 日本"),

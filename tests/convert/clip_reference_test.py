@@ -23,10 +23,7 @@ BASE = {"text_config": {}, "vision_config": {"patch_size": 32}}
 
 
 def converted(family, state):
-    arguments = family.encoder(state)
-    if arguments["name"] == "text_clip":
-        arguments["assets"] = {"merges.txt": ""}
-    encoder = registry.create("encoders", **arguments)
+    encoder = registry.create("encoders", **family.encoder(state))
     size = getattr(encoder, "image_size", 0)
     encoder(np.zeros((1, size, size, 3)) if size else np.zeros((1, 3), "int32"))
     weights.assign(encoder, apply(family, state))

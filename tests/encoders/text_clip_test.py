@@ -34,6 +34,11 @@ def test_what_stands_behind_the_end_does_not_matter():
         np.testing.assert_allclose(features.tokens_BLE[0, :6], expected.tokens_BLE[0, :6], atol=1e-5)
 
 
+def test_padding_is_read_as_published():
+    encoder = filled()
+    np.testing.assert_array_equal(encoder(IDS).tokens_BLE, encoder(np.maximum(IDS, 0)).tokens_BLE)
+
+
 def test_tokens_see_what_is_before_them_only():
     encoder = filled()
     changed = IDS.copy()

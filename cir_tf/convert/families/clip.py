@@ -70,6 +70,7 @@ def _text_encoder(state):
     vocabulary, token_width = state["token_embedding.weight"].shape
     return {
         "name": "text_clip",
+        "assets": {"merges.txt": ""},  # the published merges are no weights
         "vocabulary": vocabulary,
         "token_width": token_width,
         "heads": token_width // 64,

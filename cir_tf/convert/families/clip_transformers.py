@@ -46,6 +46,7 @@ def _text_encoder(state):
     vocabulary, token_width = state["text_model.embeddings.token_embedding.weight"].shape
     return {
         "name": "text_clip",
+        "assets": {"merges.txt": ""},  # the published merges are no weights
         "vocabulary": vocabulary,
         "token_width": token_width,
         "heads": token_width // 64,
