@@ -126,7 +126,7 @@ def _entities(strict):
         )
     # Some names may lack their semicolon, and may even be the beginning of a longer word.
     parts = {name: value for name, value in names.items() if name not in whole}
-    beginnings = _Rule("|".join(sorted(parts, key=len, reverse=True)), parts)
+    beginnings = _Rule("|".join(parts), parts)  # none begins another
     return _Rule(
         "&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[0-9A-Za-z]+;)",
         whole,
