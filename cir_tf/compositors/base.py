@@ -22,7 +22,7 @@ class Compositor(keras.layers.Layer):
         fuses: "features", or "tokens" where `pseudo_words(reference) -> insert_BSE` feeds the text encoder.
         scoring: "inner_product", or "pairwise" where a score is no inner product.
         normalized: True where its vectors must not be brought to unit length for retrieval.
-        image_dense: the last dense layer of the image path, E -> D, shared by reference and target.
+        own_widths: True where its vectors are as wide as it makes them, not D.
     """
 
     needs_image = ("pooled",)
@@ -32,11 +32,11 @@ class Compositor(keras.layers.Layer):
     fuses = "features"
     scoring = "inner_product"
     normalized = False
+    own_widths = False
 
     def __init__(self, width=512, name="compositor", **kwargs):
         super().__init__(name=name, **kwargs)
         self.width = width
-        self.image_dense = TorchDense(width, name="image_dense")
         self.built = True  # its layers build themselves; it is not called as one layer, so Keras would wait in vain
 
     def compose(self, reference, text, training=False):
@@ -50,11 +50,6 @@ class Compositor(keras.layers.Layer):
         Returns:
             {name: float [B, D]}, with the names of `project_target`.
         """
-        image_BD = self.image_dense(reference.pooled_BE)
-        return {"main": self.fuse(image_BD, text.pooled_BE, training=training)}
-
-    def fuse(self, image_BD, text_BD, training=False):
-        """The query vector [B, D] of two vectors; for compositors that join after the last dense layer."""
         raise NotImplementedError
 
     def project_target(self, target, training=False):
@@ -64,10 +59,36 @@ class Compositor(keras.layers.Layer):
             target: `Features` of the target image.
             training: as in `compose`.
         """
+        raise NotImplementedError
+
+
+class VectorCompositor(Compositor):
+    """One vector a side, "main"; the image path ends in a dense layer that reference and target share.
+
+    Args:
+        width: D.
+
+    Attributes:
+        image_dense: that layer, E -> D.
+    """
+
+    def __init__(self, width=512, **kwargs):
+        super().__init__(width, **kwargs)
+        self.image_dense = TorchDense(width, name="image_dense")
+
+    def compose(self, reference, text, training=False):
+        image_BD = self.image_dense(reference.pooled_BE)
+        return {"main": self.fuse(image_BD, text.pooled_BE, training=training)}
+
+    def fuse(self, image_BD, text_BD, training=False):
+        """The query vector [B, D] of two vectors; for compositors that join after the last dense layer."""
+        raise NotImplementedError
+
+    def project_target(self, target, training=False):
         return {"main": self.image_dense(target.pooled_BE)}
 
 
-class GatedResidual(Compositor):
+class GatedResidual(VectorCompositor):
     """What both forms of TIRG share: a_0 sigmoid(gate) * x + a_1 residual, a trainable.
 
     Args:

@@ -6,11 +6,11 @@ Dimension key: B batch, D shared embedding, U both vectors side by side.
 import keras
 from keras import ops
 
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 from cir_tf.layers import BatchNorm, TorchDense
 
 
-class Concat(Compositor):
+class Concat(VectorCompositor):
     """psi = dense(dropout(relu(BN(dense(relu(BN([phi_x; phi_t]))))))), the layers D + D_t -> 2 D -> D.
 
     Args:

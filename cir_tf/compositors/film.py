@@ -3,7 +3,7 @@
 Dimension key: B batch, D shared embedding.
 """
 
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 from cir_tf.layers import TorchDense
 
 
@@ -12,7 +12,7 @@ def modulate(x_BD, gamma_BD, beta_BD):
     return gamma_BD * x_BD + beta_BD
 
 
-class FiLM(Compositor):
+class FiLM(VectorCompositor):
     """psi = (1 + dense(phi_t)) * phi_x + dense(phi_t).
 
     Args:

@@ -6,11 +6,11 @@ Dimension key: B batch, D shared embedding.
 import keras
 from keras import ops
 
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 from cir_tf.layers import TorchDense
 
 
-class MRN(Compositor):
+class MRN(VectorCompositor):
     """psi = h^L with h^0 = phi_t and h^l = W_s h^(l-1) + tanh(W_q h^(l-1)) * tanh(W_2 tanh(W_1 phi_x)).
 
     The shortcut carries the text; every block has its own dense layers, with biases.

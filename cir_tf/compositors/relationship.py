@@ -6,11 +6,11 @@ Dimension key: B batch, D shared embedding, E tower width, P places of the map, 
 import keras
 from keras import ops
 
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 from cir_tf.layers import TorchDense
 
 
-class Relationship(Compositor):
+class Relationship(VectorCompositor):
     """psi = f_2(sum over all i, j of f_1([o_i; o_j; phi_t])), o_1 .. o_P the local vectors of the last map.
 
     f_1(x) = relu(dense(relu(dense(x)))) and f_2(x) = dense(relu(dense(x))); all ordered pairs, i = j included. The

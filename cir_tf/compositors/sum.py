@@ -1,9 +1,9 @@
 """Composition by addition."""
 
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 
 
-class Sum(Compositor):
+class Sum(VectorCompositor):
     """psi = phi_x + phi_t.
 
     Adding fits edits that move every image by the same vector; it has no weights of its own but the image's dense

@@ -1,9 +1,9 @@
 """The baseline that does not see the reference image."""
 
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 
 
-class TextOnly(Compositor):
+class TextOnly(VectorCompositor):
     """psi = phi_t.
 
     Reference: Vo et al., CVPR 2019 (arXiv 1812.07119), section 4, baseline "text only".

@@ -5,7 +5,7 @@ Dimension key: B batch, D shared embedding.
 
 from keras import ops
 
-from cir_tf.objectives.base import ScaledPairs
+from cir_tf.objectives.base import PairObjective, other_right_answers
 
 
 def batch_classification_loss(query_BD, target_BD, ignore_BB=None):
@@ -23,11 +23,12 @@ def batch_classification_loss(query_BD, target_BD, ignore_BB=None):
     return ops.mean(ops.logsumexp(logits_BB, axis=-1) - own_B)
 
 
-class BatchClassification(ScaledPairs):
+class BatchClassification(PairObjective):
     """-mean_i log softmax_j(s^2 cos(q_i, t_j)) at j = i, from query to target only.
 
     Args:
         mask_duplicates: leave out of a query's negatives what is as right as its own target. False as published.
+        length: as in `PairObjective`; with another than "learned", the logits are the products of what comes.
 
     Reference: Vo et al., CVPR 2019 (arXiv 1812.07119), section 3.2 with K = B.
     """
@@ -37,11 +38,7 @@ class BatchClassification(ScaledPairs):
         self.mask_duplicates = mask_duplicates
 
     def pair_loss(self, query_BD, target_BD, target_class_B, seed):
-        ignore_BB = None
-        if self.mask_duplicates:
-            same_BB = target_class_B[:, None] == target_class_B[None, :]
-            rows_B = ops.arange(ops.shape(target_class_B)[0])
-            ignore_BB = ops.logical_and(same_BB, rows_B[:, None] != rows_B[None, :])
+        ignore_BB = other_right_answers(target_class_B) if self.mask_duplicates else None
         return batch_classification_loss(query_BD, target_BD, ignore_BB)
 
 

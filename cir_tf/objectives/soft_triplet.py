@@ -6,7 +6,7 @@ Dimension key: B batch, D shared embedding, N the 2 B rows [queries; targets], M
 import keras
 from keras import ops
 
-from cir_tf.objectives.base import ScaledPairs
+from cir_tf.objectives.base import PairObjective
 
 
 def soft_triplet_loss(rows_ND, positive_N, negative_NM, weight_NM=None, half_gradient=False):
@@ -31,7 +31,7 @@ def soft_triplet_loss(rows_ND, positive_N, negative_NM, weight_NM=None, half_gra
     return 0.5 * (loss + ops.stop_gradient(loss)) if half_gradient else loss
 
 
-class SoftTriplet(ScaledPairs):
+class SoftTriplet(PairObjective):
     """Soft triplets: anchors are queries and targets, the positive is the counterpart, the negatives are drawn.
 
     Args:
@@ -39,6 +39,7 @@ class SoftTriplet(ScaledPairs):
         half_gradient: True as published, see `soft_triplet_loss`.
         negatives_by_position: False: rows of the same class are never negatives. True, as published: only the
             counterpart is excluded.
+        length: as in `PairObjective`.
 
     Raises:
         ValueError: `negatives` is neither positive nor "all".

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from cir_tf import registry
-from cir_tf.compositors.base import Compositor
+from cir_tf.compositors.base import VectorCompositor
 from cir_tf.encoders.base import TextEncoder
 from cir_tf.encoders.image_tiny import ImageTiny
 from cir_tf.encoders.text_lstm import TextLSTM
@@ -33,7 +33,7 @@ def make_inputs(retriever):
     return {"reference_image": make_image(), "text_ids": ids, "target_image": make_image(0.9)}
 
 
-class Levels(Compositor):
+class Levels(VectorCompositor):
     """Two names, to see their order."""
 
     def compose(self, reference, text, training=False):
@@ -123,7 +123,7 @@ def test_compositor_that_fuses_tokens_feeds_the_text_encoder():
         def call(self, ids_BL, insert_BSE=None, training=False):
             return Features(keras.ops.cast(ids_BL[:, :1], "float32") + keras.ops.sum(insert_BSE, axis=1))
 
-    class Inversion(Compositor):
+    class Inversion(VectorCompositor):
         fuses = "tokens"
 
         def pseudo_words(self, reference):
