@@ -1,6 +1,7 @@
 """A config's names become parts: the only caller of `registry.create`."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import keras
@@ -10,33 +11,37 @@ import tensorflow as tf
 from cir_tf import config as configs
 from cir_tf import registry, weights
 from cir_tf.data import source, triplets
-from cir_tf.errors import UserError
+from cir_tf.errors import UserError, first_of
+from cir_tf.layers import BatchNorm
 from cir_tf.models.retriever import Retriever
 from cir_tf.training import optimizers, schedules
 from cir_tf.training.checkpoints import Checkpoints
 from cir_tf.training.task import RetrievalTask, values
 
+AVERAGES_START = "restored", "initial"  # from the weights that training starts with, or from those drawn before
 
-def encoder(arguments, **more):
-    """(encoder, the file its weights are to be loaded from once it is built, or "") of a config's group.
+
+def part(kind, arguments, **more):
+    """The encoder or compositor of a config's group; a file of weights is loaded later, once it is built.
 
     Args:
-        arguments: {"name": …, "weights": a file; a preset, which the encoder loads itself; or "", …}.
+        kind: of the registry.
+        arguments: {"name": …, "weights": a file; a preset, which the part loads itself; or "", …}.
         **more: further arguments of its constructor.
 
     Raises:
-        UserError: an encoder that does not exist, or does not take these arguments.
+        UserError: a part that does not exist, or does not take these arguments.
     """
     arguments = {**arguments, **more}
-    start = arguments.pop("weights", "")
-    file = start if weights.is_file_name(start) else ""
-    if start and not file:
-        arguments["preset"] = start
+    first = arguments.pop("weights", "")
+    is_preset = first and not weights.is_file_name(first)
+    if is_preset:
+        arguments["preset"] = first
     try:
-        return registry.create("encoders", **arguments), file
+        return registry.create(kind, **arguments)
     except ValueError as error:
-        about = f"weights={start!r} is a preset, as it does not end in {' or '.join(weights.FILES)}. "
-        raise UserError(f"{about if start and not file else ''}{error}") from error
+        about = f"weights={first!r} is a preset, as it does not end in {' or '.join(weights.FILES)}. "
+        raise UserError(f"{about if is_preset else ''}{error}") from error
 
 
 def retriever(config, assets, load_weights=True):
@@ -45,27 +50,59 @@ def retriever(config, assets, load_weights=True):
     Args:
         config: a run's `ConfigDict`.
         assets: the text encoder's files, {name: content}.
-        load_weights: whether the encoders start from the files their `weights` name.
+        load_weights: whether its parts start from the files their `weights` name.
 
     Raises:
-        UserError: a name that does not exist, parts that do not fit each other, or weights of another encoder.
+        UserError: a name that does not exist, parts that do not fit each other, or weights of another part.
     """
     keras.config.set_dtype_policy(config.precision)
-    image_encoder, image_file = encoder(config.image_encoder)
-    text_encoder, text_file = encoder(config.text_encoder, assets=assets)
-    try:
-        compositor = registry.create("compositors", width=config.width, **config.compositor)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    image_encoder = part("encoders", config.image_encoder)
+    text_encoder = part("encoders", config.text_encoder, assets=assets)
+    compositor = part("compositors", config.compositor, width=config.width)
     model = Retriever(image_encoder, text_encoder, compositor, name="retriever")
     size = image_encoder.image_size
     image = np.zeros([2, size, size, 3], np.float32)
     _check_needs(model, image)
     model({"reference_image": image, "text_ids": np.zeros([2, 3], np.int32), "target_image": image})
-    for layer, file in ((image_encoder, image_file), (text_encoder, text_file)):
-        if file and load_weights:
-            weights.load(layer, file)
+    _freeze(model, config)
+    if load_weights:
+        start(model, config)
     return model
+
+
+def start(model, config):
+    """Let the text encoder start, then set the weights of the parts whose `weights` name a file.
+
+    Raises:
+        UserError: there is no such file, or it is of another part.
+    """
+    model.text_encoder.start()
+    for name in ("image_encoder", "text_encoder", "compositor"):
+        file = config[name].get("weights", "")
+        try:
+            if weights.is_file_name(file):
+                weights.load(getattr(model, name), file)
+        except weights.ShapeError as error:
+            if name != "text_encoder":
+                raise
+            raise UserError(
+                f"{error}. A table of words has a row for each id of the tokenizer: "
+                f"does tokenizer_file={config.tokenizer_file!r} name what came with the weights?"
+            ) from error
+
+
+def _freeze(model, config):
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, BatchNorm)]
+    for key, parts, attribute, value in (
+        ("frozen", model.trainable_variables, "trainable", False),
+        ("fixed_statistics", norms, "fixed", True),
+    ):
+        for pattern in config[key]:
+            fitting = [part for part in parts if re.search(pattern, part.path)]
+            if not fitting:
+                raise UserError(f"{key}: no path fits {pattern!r}; there is {first_of(part.path for part in parts)}")
+            for part in fitting:
+                setattr(part, attribute, value)
 
 
 def _check_needs(model, image):
@@ -88,8 +125,20 @@ def _check_needs(model, image):
 
 
 def make_assets(config, texts):
-    """The files the text encoder's tokenizer needs, made from the training texts."""
-    return registry.part("encoders", config.text_encoder.name).make_assets(texts)
+    """What the text encoder's tokenizer needs: of `tokenizer_file`, the run to start from, or made of training texts.
+
+    Raises:
+        UserError: a file that is not there, or is none of such a tokenizer.
+    """
+    kind = registry.part("encoders", config.text_encoder.name)
+    if config.tokenizer_file:
+        assets = kind.read_assets(config.tokenizer_file)
+    elif config.init_from and configs.read(config.init_from).text_encoder.name == config.text_encoder.name:
+        assets = load_assets(config.init_from)
+    else:
+        assets = kind.make_assets(texts)
+    part("encoders", config.text_encoder, assets=assets)  # refuses what does not fit, before the run keeps it
+    return assets
 
 
 def load_assets(workdir):
@@ -99,15 +148,44 @@ def load_assets(workdir):
 
 
 def task(config, assets, strategy):
-    """The `RetrievalTask` of a config, made in the scope of a strategy."""
+    """The `RetrievalTask` of a config, made in the scope of a strategy.
+
+    Where its weights start, the later the stronger: drawn; the files that `weights` name; the run `init_from`. What
+    the loop finds in the run's own folder replaces all of it.
+    """
+    if config.averaging.start not in AVERAGES_START:
+        raise UserError(f"averaging.start is one of {', '.join(AVERAGES_START)}, not {config.averaging.start!r}")
+    donor = _named_values(config.init_from) if config.init_from else {}
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
-        model = retriever(config, assets)
+        model = retriever(config, assets, load_weights=False)
+        initial = config.averaging.decay and config.averaging.start == "initial"
+        drawn = [variable.numpy() for variable in model.trainable_variables] if initial else None
+        start(model, config)
+        if donor:
+            _take_over(model, donor, config.init_from)
         try:
             objective = registry.create("objectives", **config.objective)
         except ValueError as error:
             raise UserError(str(error)) from error
-        return RetrievalTask(model, objective, optimizer(config), strategy, config.seed)
+        return RetrievalTask(model, objective, optimizer(config), strategy, config.seed, drawn)
+
+
+def _named_values(workdir):
+    _, model = trained(workdir)
+    return {name: variable.numpy() for name, variable in weights.named(model).items()}
+
+
+def _take_over(model, donor, workdir):
+    """Set every weight that the donor has under the same name and in the same shape."""
+    mine = weights.named(model)
+    fitting = [name for name in mine if name in donor and donor[name].shape == tuple(mine[name].shape)]
+    if not fitting:
+        raise UserError(f"init_from: the run in {workdir} has no weight of a name and a shape of this one's")
+    for name in fitting:
+        mine[name].assign(donor[name])
+    others = sorted(mine.keys() - set(fitting))
+    print(f"{len(fitting)} of {len(mine)} weights start from {workdir}; not {first_of(others) or 'one is left'}")
 
 
 def optimizer(config):
@@ -120,7 +198,8 @@ def optimizer(config):
     kind, shape = arguments.pop("name"), schedule.pop("name")
     try:
         rate = schedules.SCHEDULES[shape](arguments.pop("learning_rate"), config.total_steps, **schedule)
-        made = optimizers.grouped(optimizers.OPTIMIZERS[kind], config.learning_rate_groups)(rate, **arguments)
+        groups = config.learning_rate_groups, config.coupled_decay_groups, config.averaging.decay
+        made = optimizers.grouped(optimizers.OPTIMIZERS[kind], *groups)(rate, **arguments)
     except KeyError as error:
         raise UserError(f"{error} is none of {', '.join([*optimizers.OPTIMIZERS, *schedules.SCHEDULES])}") from error
     except (TypeError, ValueError) as error:
@@ -174,8 +253,12 @@ def trained(workdir):
     config = configs.read(workdir)
     model = retriever(config, load_assets(workdir), load_weights=False)
     checkpoint = tf.train.Checkpoint(retriever=values(model.variables), step=tf.Variable(0, dtype=tf.int64))
-    if not Checkpoints(checkpoint, Path(workdir) / "checkpoints").restore(partial=True):
+    path = Checkpoints(checkpoint, Path(workdir) / "checkpoints").restore(partial=True)
+    if not path:
         raise UserError(f"{workdir} has no checkpoint yet; go on with python -m cir_tf.train --workdir={workdir}")
+    if config.averaging.decay:
+        averages = tf.train.Checkpoint(averages=values(model.trainable_variables))
+        averages.restore(path).assert_existing_objects_matched().expect_partial()
     return config, model
 
 

@@ -39,10 +39,17 @@ def base(**changes):
             "width": 256,  # D of the shared embedding
             "image_encoder": {"name": "image_tiny"},
             "text_encoder": {"name": "text_lstm"},
+            "tokenizer_file": "",  # that came with the text encoder's weights; empty: made from the training texts
             "compositor": {"name": "sum"},
             "objective": {"name": "batch_classification"},
             "optimizer": {"name": "adam", "learning_rate": 1e-3},
-            "learning_rate_groups": (),  # (regular expression on the variable's path, multiplier), first match counts
+            # (regular expression on the variable's path, number), first match counts:
+            "learning_rate_groups": (),  # multiplies the learning rate
+            "coupled_decay_groups": (),  # L2 penalty, number / 2 times the sum of squares, in the gradient
+            "frozen": (),  # regular expressions on paths: variables that are not trained
+            "fixed_statistics": (),  # … on paths of batch normalisations: the moving statistics in training, too
+            "averaging": {"decay": 0.0, "start": "restored"},  # moving averages, for evaluation
+            "init_from": "",  # work folder of a run to start from: every variable of equal name and shape
             "schedule": {"name": "cosine", "warmup_percent": 3.0},
             # of data/augment.py, or "": then shifted by up to so many pixels
             "augment": {"reference": "", "target": "", "shift_pixels": 0, "unknown_word_share": 0.0},
@@ -233,7 +240,10 @@ def read(workdir):
         raise UserError(f"{workdir} holds no run (no config.json); train one with python -m cir_tf.train") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    config = ml_collections.ConfigDict(_tuples(values))
+    config = base()  # a run of an earlier version lacks the keys that came later
+    for key, value in _tuples(values).items():
+        grouped = isinstance(value, dict) and key in config and "name" not in value
+        config[key] = {**config[key], **value} if grouped else value
     config.lock()
     return config
 

@@ -7,6 +7,7 @@ those of Keras, and both decide results.
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -91,33 +92,40 @@ class BatchNorm(keras.layers.Layer):
     Args:
         epsilon: added to the variance.
         momentum: share of the old moving statistics that is kept (0.9 is PyTorch's 0.1).
+        affine: False leaves out gamma and beta.
 
     Attributes:
         replicas: int; above 1, the moments are taken over the batches of all replicas.
+        fixed: True where training, too, uses the moving statistics and leaves them as they are.
         fused: None, or a backend's kernel for training on maps with one replica, some four times as fast:
             (x [B, H, W, C], gamma, beta, epsilon) -> (y, batch mean, unbiased batch variance).
 
     Reference: torch.nn.BatchNorm1d and BatchNorm2d.
     """
 
-    def __init__(self, epsilon=1e-5, momentum=0.9, **kwargs):
+    def __init__(self, epsilon=1e-5, momentum=0.9, affine=True, **kwargs):
         super().__init__(**kwargs)
         self.epsilon = epsilon
         self.momentum = momentum
+        self.affine = affine
         self.replicas = 1
+        self.fixed = False
         self.fused = None
 
     def build(self, input_shape):
         def add(name, initializer, **kwargs):
             return self.add_weight(shape=input_shape[-1:], name=name, initializer=initializer, autocast=False, **kwargs)
 
-        self.gamma = add("gamma", "ones")
-        self.beta = add("beta", "zeros")
+        if self.affine:
+            self.gamma, self.beta = add("gamma", "ones"), add("beta", "zeros")
+        else:
+            self.gamma, self.beta = (np.full(input_shape[-1:], value, self.variable_dtype) for value in (1, 0))
         self.moving_mean = add("moving_mean", "zeros", trainable=False, aggregation="mean")
         self.moving_variance = add("moving_variance", "ones", trainable=False, aggregation="mean")
 
     def call(self, inputs, training=False):
         x = ops.cast(inputs, self.variable_dtype)
+        training = training and not self.fixed
         if training and self.fused and len(x.shape) == 4:
             y, mean, unbiased = self.fused(x, self.gamma, self.beta, self.epsilon)
             self._remember(mean, unbiased)

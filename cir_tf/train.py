@@ -25,6 +25,7 @@ def train(config, workdir, strategy):
     assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0].vocabulary()), is_chief(strategy))
     task = assemble.task(config, assets, strategy)
     loop.run(task, assemble.training_triplets(config, data, task.retriever, strategy), config, workdir)
+    task.use_averages()
     return task.retriever
 
 

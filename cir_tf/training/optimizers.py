@@ -1,4 +1,4 @@
-"""PyTorch's SGD, learning rates by group, and TIRG's step decay."""
+"""PyTorch's SGD, learning rates and weight decay by group, moving averages, and TIRG's step decay."""
 
 import re
 
@@ -37,28 +37,44 @@ class TorchSGD(keras.optimizers.Optimizer):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * ops.convert_to_tensor(velocity))
 
 
-def grouped(optimizer_class, multipliers):
-    """A subclass of a Keras optimizer whose learning rate for a variable is multiplied by its group's number.
+def grouped(optimizer_class, multipliers=(), coupled_decays=(), averaging=0.0):
+    """A subclass of a Keras optimizer that treats groups of variables in their own ways, and may average them.
 
-    Decoupled weight decay, as AdamW has it, follows the group's learning rate too; 0 freezes a variable.
+    A variable is of the first group whose regular expression is found in its path.
 
     Args:
         optimizer_class: a class of Keras optimizers.
-        multipliers: sequence of (regular expression, number); the first expression found in `variable.path` counts,
-            and a variable that none fits has 1.
+        multipliers: sequence of (regular expression, number) by which the learning rate is multiplied; 1 in no group.
+            Decoupled weight decay, as AdamW has it, follows it too.
+        coupled_decays: sequence of (regular expression, wd) for g <- g + wd w before anything else is done with the
+            gradient, the gradient of a penalty wd / 2 sum w^2; 0 in no group.
+        averaging: d of the moving averages a <- d a + (1 - d) w, kept as `averages`; 0: none. They are taken before
+            the step, so that they lag by one, as published by VAL. Whoever builds the optimizer sets their start.
     """
 
     class Grouped(optimizer_class):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             self.grouped_decay, self.weight_decay = self.weight_decay, None
+            self.averages = []
 
         def build(self, variables):
+            if self.built:
+                return
             super().build(variables)
-            self.multipliers = [_multiplier(multipliers, variable.path) for variable in variables]
+            self.multipliers = [_of_group(multipliers, variable, 1.0) for variable in variables]
+            self.decays = [_of_group(coupled_decays, variable, 0.0) for variable in variables]
+            if averaging:
+                self.averages = self.add_optimizer_variables(variables, "average")
 
         def update_step(self, gradient, variable, learning_rate):
-            learning_rate = learning_rate * self.multipliers[self._get_variable_index(variable)]
+            place = self._get_variable_index(variable)
+            learning_rate = learning_rate * self.multipliers[place]
+            if averaging:
+                average = self.averages[place]
+                self.assign(average, averaging * ops.convert_to_tensor(average) + (1 - averaging) * variable)
+            if self.decays[place]:
+                gradient = ops.add(gradient, self.decays[place] * ops.convert_to_tensor(variable))
             if self.grouped_decay and self._use_weight_decay(variable):
                 factor = ops.cast(learning_rate * self.grouped_decay, variable.dtype)
                 self.assign_sub(variable, factor * ops.convert_to_tensor(variable))
@@ -68,8 +84,8 @@ def grouped(optimizer_class, multipliers):
     return Grouped
 
 
-def _multiplier(multipliers, path):
-    return next((number for pattern, number in multipliers if re.search(pattern, path)), 1.0)
+def _of_group(groups, variable, otherwise):
+    return next((number for pattern, number in groups if re.search(pattern, variable.path)), otherwise)
 
 
 class StepDecay(keras.optimizers.schedules.LearningRateSchedule):

@@ -17,14 +17,17 @@ class RetrievalTask:
         optimizer: a Keras optimizer.
         strategy: the `tf.distribute` strategy in whose scope all three were made.
         seed: of whatever the objective draws.
+        averages_start: what the moving averages of the retriever's trainable variables start from, where the
+            optimizer keeps such; None: the variables' own values.
     """
 
-    def __init__(self, retriever, objective, optimizer, strategy, seed):
+    def __init__(self, retriever, objective, optimizer, strategy, seed, averages_start=None):
         self.retriever = retriever
         self.objective = objective
         self.optimizer = optimizer
         self.strategy = strategy
         self.seed = seed
+        self.averages_start = averages_start
         for layer in retriever._flatten_layers():
             if isinstance(layer, BatchNorm):
                 layer.replicas = strategy.num_replicas_in_sync
@@ -40,11 +43,27 @@ class RetrievalTask:
             self.objective.views(query, target, batch["target_class"], training=False)
             self.variables = self.retriever.trainable_variables + self.objective.trainable_variables
             self.optimizer.build(self.variables)
+            for place, average in enumerate(self._averages):
+                given = self.averages_start and place < len(self.averages_start)
+                average.assign(self.averages_start[place] if given else self.variables[place])
+
+    @property
+    def _averages(self):
+        """The moving averages of `variables`: those of the retriever first; none where the optimizer keeps none."""
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer).averages
+
+    def use_averages(self):
+        """Give the retriever its moving averages, where there are any; training is over then."""
+        for variable, average in zip(self.retriever.trainable_variables, self._averages, strict=False):
+            variable.assign(average)
 
     def checkpoint(self):
         """Everything that must be saved together for a killed run to go on exactly."""
         parts = {"retriever": self.retriever, "objective": self.objective, "optimizer": self.optimizer}
-        return tf.train.Checkpoint(step=self.step, **{name: values(part.variables) for name, part in parts.items()})
+        parts = {name: values(part.variables) for name, part in parts.items()}
+        if self._averages:  # once more under a name: who wants the retriever alone finds them
+            parts["averages"] = values(self._averages[: len(self.retriever.trainable_variables)])
+        return tf.train.Checkpoint(step=self.step, **parts)
 
     @tf.function
     def train_steps(self, iterator, count):

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 
 from cir_tf.training.optimizers import StepDecay, TorchSGD, grouped
+from cir_tf.training.schedules import SCHEDULES
+from tests.golden import S
 
 GOLDEN = [0.949995, 0.864985750025, 0.854334485034, 0.842747919378]
 GRADIENTS = [0.5, 0.4, 0.3, 0.2]
@@ -143,3 +145,40 @@ def test_two_replicas_equal_one():
     one, two = json.loads(done.stdout.strip().splitlines()[-1])
     assert np.abs(np.subtract(one[0], 1)).max() > 1e-3
     np.testing.assert_allclose(two, one, atol=1e-6)
+
+
+def test_coupled_decay_is_the_gradient_of_half_the_squares():
+    """V7: 4e-5 times half the sum of squares of S((3, 3, 2, 2); 0.3, 0.1) is 3.503310771e-4."""
+    kernel, gamma = (variable(S((3, 3, 2, 2), 0.3, 0.1), path, "float64") for path in ("conv_kernel", "norm_gamma"))
+    before = kernel.numpy()
+    optimizer = grouped(keras.optimizers.SGD, coupled_decays=[("kernel", 4e-5)])(1.0)
+    optimizer.apply_gradients([(tf.zeros_like(weight.value), weight) for weight in (kernel, gamma)])
+    np.testing.assert_allclose(0.5 * np.sum(before * (before - kernel.numpy())), 3.503310771e-4, rtol=1e-9)
+    np.testing.assert_array_equal(gamma.numpy(), before)
+
+
+def test_coupled_decay_goes_through_adam_with_the_gradient():
+    weights = [variable(0.5, path) for path in ("kernel", "other")]
+    optimizer = grouped(keras.optimizers.Adam, coupled_decays=[("kernel", 0.2)])(0.01)
+    for _ in range(3):
+        optimizer.apply_gradients([(tf.constant(-0.1), weights[0]), (tf.constant(0.3), weights[1])])
+    # the decay alone, 0.2 * 0.5, makes the first gradient 0: that weight has barely moved, the other by full steps
+    np.testing.assert_allclose([weight.numpy() for weight in weights], [0.5, 0.47], atol=1e-4)
+
+
+def test_averages_lag_by_one_step_and_keep_a_share_of_their_start():
+    """V6: after n steps a share of 0.9999^n is still the start: 0.223113 after 15,000, 0.082075 after 25,000."""
+    np.testing.assert_allclose(0.9999 ** np.array([15_000, 25_000, 80_000]), [0.223113, 0.082075, 3.3533e-4], atol=5e-7)
+    optimizer, weight = grouped(keras.optimizers.SGD, averaging=0.75)(1.0), variable(2.0)
+    optimizer.build([weight])
+    optimizer.averages[0].assign(-1.0)
+    run(optimizer, weight, [0.5, 0.25])  # 2.0, 1.5, 1.25
+    np.testing.assert_allclose(optimizer.averages[0].numpy(), 0.75 * (0.75 * -1.0 + 0.25 * 2.0) + 0.25 * 1.5)
+
+
+def test_golden_linear_schedule():
+    """C5: T = 150,000, warm-up 15,000."""
+    schedule = SCHEDULES["linear"](1.0, 150_000, 10.0)
+    steps = (0, 1, 7_500, 15_000, 15_001, 82_500, 149_999, 150_000)
+    expected = (0, 6.6667e-5, 0.5, 1, 0.99999259, 0.5, 7.4074e-6, 0)
+    np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=6e-6, atol=1e-9)
