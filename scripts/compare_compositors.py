@@ -1,7 +1,8 @@
 """Train every composition with one equal budget and write the table: `python scripts/compare_compositors.py`.
 
 Each run has its own work folder below --runs, so that a stopped comparison goes on where it was. The table in
-docs/results.md is made from those folders alone; --table_only makes it again without training.
+docs/results.md is made from those folders, and keeps the rows of compositions that have none there; --table_only makes
+it again without training.
 """
 
 import argparse
@@ -28,8 +29,16 @@ PLAN = {
 }
 
 
+# What a compositor needs beside its name: a text of plain words, lengths that its own vectors learn, …
+NEEDS = {
+    "show_and_tell": {"text_encoder.name": "text_words"},
+    "comqueryformer": {"objective.length": "own", "compositor.levels": 3},  # of four maps, as published
+    "val": {"compositor.levels": 3},
+    "attribute_as_operator": {"text_encoder.width": 64},  # 64 matrices of 256 x 256
+}
 # Besides every compositor as it is: what a changed argument shows.
 VARIANTS = {
+    "val_semi_hard": {"compositor.name": "val", "compositor.levels": 3, "objective.name": "semi_hard"},
     "tirg_even": {"compositor.name": "tirg", "compositor.mix": (1.0, 1.0)},
     "sum_unmoved": {"compositor.name": "sum", "augment.shift_pixels": 0},
     "sum_all_words": {"compositor.name": "sum", "augment.unknown_word_share": 0.0},
@@ -38,7 +47,8 @@ VARIANTS = {
 
 def compositions():
     """Name of a row -> what it changes in the recipe."""
-    return {name: {"compositor.name": name} for name in registry.available("compositors")} | VARIANTS
+    names = registry.available("compositors")
+    return {name: {"compositor.name": name} | NEEDS.get(name, {}) for name in names} | VARIANTS
 
 
 def workdir(runs, recipe, name, seed):
@@ -81,23 +91,31 @@ def rows_of(runs, recipe):
                 "groups": {kind: hit_SQ[:, category_Q == kind].mean() for kind in np.unique(category_Q)},
             }
         found.append({"name": name, "minutes": minutes, "cells": cells})
-    return sorted(found, key=lambda row: -row["cells"][protocols[0]]["recall_at_1"].value)
+    return found
 
 
-def table_of(runs, recipe):
-    """The Markdown table of a recipe's runs."""
+def table_of(runs, recipe, before):
+    """The Markdown table of a recipe's runs, best first.
+
+    Args:
+        runs, recipe: as in `rows_of`.
+        before: the table so far; its rows of compositions without runs are kept.
+    """
     seeds, steps, protocols = PLAN[recipe]
     rows = rows_of(runs, recipe)
+    if not rows:
+        return before
     lines = [
         f"{steps} steps each, seeds {', '.join(map(str, seeds))}; R@1 in percent with 95 % interval over queries.",
         "",
     ]
-    kinds = sorted(rows[0]["cells"][protocols[0]]["groups"]) if rows else []
+    kinds = sorted(rows[0]["cells"][protocols[0]]["groups"])
     heads = [f"{protocols[0]} R@1", "R@10", *kinds, *(f"{protocol} R@1" for protocol in protocols[1:])]
     if len(seeds) > 1:
         heads.append("R@1 of each seed")
     heads.append("minutes")
     lines += [f"| compositor | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    line_of = {_cell(line, 1): line for line in before.splitlines() if _cell(line, 1) in compositions()}
     for row in rows:
         first = row["cells"][protocols[0]]
         cells = [_estimate(first["recall_at_1"]), _estimate(first["recall_at_10"])]
@@ -105,8 +123,13 @@ def table_of(runs, recipe):
         cells += [_estimate(row["cells"][protocol]["recall_at_1"]) for protocol in protocols[1:]]
         if len(seeds) > 1:
             cells.append(" / ".join(f"{100 * value:.1f}" for value in first["seeds"]))
-        lines.append(f"| {row['name']} | {' | '.join(cells)} | {row['minutes']:.1f} |")
-    return "\n".join(lines)
+        line_of[row["name"]] = f"| {row['name']} | {' | '.join(cells)} | {row['minutes']:.1f} |"
+    return "\n".join(lines + sorted(line_of.values(), key=lambda line: -float(_cell(line, 2).split()[0])))
+
+
+def _cell(line, number):
+    """The text of a cell of a table's line, counted from 1; "" where there is none."""
+    return [*line.split("|"), "", ""][number].strip()
 
 
 def _estimate(estimate):
@@ -119,7 +142,8 @@ def write_tables(runs, path):
     for recipe in PLAN:
         begin, end = f"<!-- table {recipe} -->\n", f"<!-- end {recipe} -->"
         head, _, rest = text.partition(begin)
-        text = head + begin + table_of(runs, recipe) + "\n" + end + rest.partition(end)[2]
+        before, _, rest = rest.partition(end)
+        text = head + begin + table_of(runs, recipe, before.rstrip("\n")) + "\n" + end + rest
     path.write_text(text, encoding="utf-8")
 
 

@@ -14,7 +14,8 @@ LEVELS = {
         ("types", "registry", "config", "errors", "layers", "transformer", "qformer", "weights", "sheet"), 0
     ),
     **dict.fromkeys(
-        ("tokenizers", "bpe", "wordpiece", "glove", "captions", "bert", "cleaning", "lookup", "treebank"), 0
+        ("tokenizers", "bpe", "wordpiece", "glove", "captions", "bert", "cleaning", "lookup", "treebank", "recurrent"),
+        0,
     ),
     **dict.fromkeys(("encoders", "compositors", "objectives", "data", "retrieval", "samplers"), 1),
     **dict.fromkeys(("models", "evaluation"), 2),
@@ -24,7 +25,10 @@ LEVELS = {
     "convert": 5,
 }
 SOURCES = sorted((ROOT / "cir_tf").rglob("*.py"))
-TENSORFLOW_FREE = ("encoders", "compositors", "objectives", "models", "layers", "transformer", "qformer", "types")
+TENSORFLOW_FREE = (
+    *("encoders", "compositors", "objectives", "models"),
+    *("layers", "recurrent", "transformer", "qformer", "types"),
+)
 
 
 def imports(path, top_only=False):

@@ -1,22 +1,29 @@
-"""Random pictures for training, by name: what the published systems do with Pillow, drawn from a generator.
+"""Random pictures for training, by name: what the published systems do, drawn from a generator.
 
 Dimension key: H W C image.
 """
 
 import io
-import math
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
-from cir_tf.data import fits
+from cir_tf.data import crops, fits
 
-TRIES = 10
-SIDES = 3 / 4, 4 / 3  # aspect ratios of a random crop
+LARGEST = 279  # side from which VAL cuts its crops, at most
+
+
+class Augmentation(NamedTuple):
+    """Attributes: change: function (Pillow image, size, generator) -> Pillow image or array; dtype: of the pixels."""
+
+    change: Any
+    dtype: Any = np.uint8
 
 
 def pixels(data, size, name, seed):
-    """A picture file as uint8 [size, size, 3], changed at random.
+    """A picture file as [size, size, 3] in 0..255, changed at random.
 
     Args:
         data: the bytes of the file.
@@ -25,7 +32,8 @@ def pixels(data, size, name, seed):
         seed: int; the same seed gives the same pixels.
     """
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(AUGMENTATIONS[name](image, size, np.random.default_rng(seed)).convert("RGB"))
+        changed = AUGMENTATIONS[name].change(image, size, np.random.default_rng(seed))
+    return np.asarray(changed.convert("RGB") if isinstance(changed, Image.Image) else changed)
 
 
 def named(name):
@@ -35,19 +43,13 @@ def named(name):
     return name
 
 
-def crop_and_flip(image, size, generator):
-    """A crop of 0.75 to 1.33 of the area, mirrored half of the time: ComqueryFormer, in training and test."""
-    image = random_crop(image, size, generator, area=(0.75, 4 / 3))
-    return ImageOps.mirror(image) if generator.random() < 0.5 else image
-
-
 def strong(image, size, generator):
     """Crop, colours, symmetries, contrast, perspective, grey: MLCL's second view of the reference.
 
     Reference: MLCL's released code; its crop is 288 pixels, whatever the encoder sees.
     """
     image = fits.pad(image, fits.target_padding)
-    image = random_crop(image, size, generator, area=(0.08, 1.0)).convert("RGB")
+    image = crops.random_crop(image, size, generator, area=(0.08, 1.0)).convert("RGB")
     image = _colours(image, generator)
     turn, mirror = SYMMETRIES[generator.integers(len(SYMMETRIES))]
     image = mirror(image) if mirror else image
@@ -59,25 +61,20 @@ def strong(image, size, generator):
     return ImageOps.grayscale(image) if generator.random() < 0.5 else image
 
 
-def random_crop(image, size, generator, area):
-    """A random part of a picture as a square, bilinear; a centred one where ten draws do not fit in.
+def flip(image, size, generator):
+    """Mirrored half of the time, then `fits.tf1_resize`: VAL."""
+    image = image.convert("RGB")
+    image = ImageOps.mirror(image) if generator.random() < 0.5 else image
+    with tf.device("CPU"):
+        return fits.tf1_resize(np.asarray(image), size).numpy()
 
-    The part has a share of the area that is uniform in `area`, and an aspect ratio that is log-uniform in 3/4 to 4/3.
-    """
-    width, height = image.size
-    for _ in range(TRIES):
-        wanted = width * height * generator.uniform(*area)
-        ratio = math.exp(generator.uniform(*map(math.log, SIDES)))
-        across, down = round(math.sqrt(wanted * ratio)), round(math.sqrt(wanted / ratio))
-        if 0 < across <= width and 0 < down <= height:
-            left, top = generator.integers(width - across + 1), generator.integers(height - down + 1)
-            break
-    else:
-        ratio = min(max(width / height, SIDES[0]), SIDES[1])
-        across, down = min(width, round(height * ratio)), min(height, round(width / ratio))
-        left, top = (width - across) // 2, (height - down) // 2
-    box = int(left), int(top), int(left + across), int(top + down)
-    return image.crop(box).resize((size, size), Image.Resampling.BILINEAR)
+
+def flip_and_crop(image, size, generator):
+    """`flip` at a size of up to 279, each equally often, of which a random square is cut out: VAL on FashionIQ."""
+    side = int(generator.integers(size, max(size, LARGEST) + 1))
+    pixels_HWC = flip(image, side, generator)
+    top, left = generator.integers(side - size + 1, size=2)
+    return pixels_HWC[top : top + size, left : left + size]
 
 
 def _colours(image, generator):
@@ -140,4 +137,9 @@ JITTERS = (  # brightness, contrast, saturation, hue
     (0.3, 0.3, 0.3, 0.3),
     (0.5, 0.5, 0.5, 0.5),
 )
-AUGMENTATIONS = {"crop_and_flip": crop_and_flip, "strong": strong}
+AUGMENTATIONS = {
+    "crop_and_flip": Augmentation(crops.crop_and_flip),
+    "strong": Augmentation(strong),
+    "tf1_flip": Augmentation(flip, np.float32),
+    "tf1_flip_and_crop": Augmentation(flip_and_crop, np.float32),
+}

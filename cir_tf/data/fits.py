@@ -8,11 +8,14 @@ Dimension key: H W C image, I pixels of a side before, O after.
 
 import functools
 import io
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+
+from cir_tf.data import crops
 
 JPEG_SCALES = (1, 2, 4, 8)  # a JPEG can be decoded at these fractions of its size, for less work
 SKIPPED = 3  # plain bilinear takes two pixels of three; where more become one, it would miss too many
@@ -21,7 +24,7 @@ PRECISION_BITS = 22  # of Pillow's weights, which are integers
 
 class Fit(NamedTuple):
     """Attributes: graph: function (encoded, size) -> [size, size, 3] in TensorFlow; pillow: the same with bytes and
-    an array, or None; dtype: of the result.
+    an array; one of the two may be None, and without `graph` there is no export; dtype: of the result.
     """
 
     graph: Any
@@ -76,8 +79,12 @@ def _smooth(picture, inner):
 
 
 def _tf1(encoded, size):
-    """TensorFlow 1's bilinear, VAL's: no anti-aliasing, source pixel = i * before / after; float32 in 0..255."""
     picture = tf.cond(tf.io.is_jpeg(encoded), lambda: _jpeg(encoded), lambda: _not_jpeg(encoded))
+    return tf1_resize(picture, size)
+
+
+def tf1_resize(picture, size):
+    """TensorFlow 1's bilinear, VAL's: no anti-aliasing, source pixel = i * before / after; float32 in 0..255."""
     return tf.raw_ops.ResizeBilinear(images=picture[None], size=[size, size], half_pixel_centers=False)[0]
 
 
@@ -168,6 +175,12 @@ def _published(padding, resample):
     return Fit(functools.partial(_graph_crop, **arguments), functools.partial(_pillow_crop, **arguments))
 
 
+def _crop_and_flip(data, size):
+    """At random, but the same for the same bytes, so that an evaluation repeats."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(crops.crop_and_flip(image, size, np.random.default_rng(zlib.crc32(data))))
+
+
 BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 FILTERS = {BILINEAR: (1.0, _triangle), BICUBIC: (2.0, _cubic)}
 FITS = {
@@ -178,4 +191,5 @@ FITS = {
     "clip": _published(_no_padding, BICUBIC),
     "squarepad": _published(_square, BICUBIC),  # CLIP4Cir, MLCL, CaLa, FTI4CIR: with `clip` behind it
     "targetpad": _published(target_padding, BICUBIC),
+    "crop_and_flip": Fit(None, _crop_and_flip),  # ComqueryFormer's test pictures; as reference and in the gallery alike
 }

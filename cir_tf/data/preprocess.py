@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from cir_tf.data.fits import FITS
+from cir_tf.errors import UserError
 
 
 def fit_named(name):
@@ -16,13 +17,23 @@ def fit_named(name):
     return FITS[name]
 
 
+def check_export(name):
+    """Raise `UserError` where there is no such fit, or where it is random."""
+    try:
+        graph = fit_named(name).graph
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    if not graph:
+        raise UserError(f"no export with fit={name!r}, which is random: choose another, or train with --no_export")
+
+
 def decode(encoded, size, fit="squash"):
     """One encoded picture as [size, size, 3], uint8 (or float32 in 0..255): transparency dropped, first frame.
 
     Args:
         encoded: scalar string, a JPEG, PNG, BMP, GIF or WebP file.
         size: side of the result, in pixels.
-        fit: how it becomes a square of that size, a name of `fits.FITS`.
+        fit: how it becomes a square of that size, a name of `fits.FITS` whose fit has a `graph`.
     """
     return tf.ensure_shape(fit_named(fit).graph(encoded, size), [size, size, 3])
 

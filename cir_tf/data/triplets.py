@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from cir_tf.data import augment, preprocess
+from cir_tf.data import augment, preprocess, store
 
 CACHE_BYTES = 2**30  # pictures are kept decoded up to this size
 DECODED_TOGETHER = 256  # pictures decoded by one thread at a time
@@ -22,44 +22,57 @@ class Pictures:
         encoded_N: picture files: a sequence of bytes objects with a method `take`, such as an object array.
         size: side of the square they are brought to.
         fit: how, a name of `fits.FITS`.
+        folder: where they are kept on the disk, see `store`; empty: in memory, up to `CACHE_BYTES`.
 
     Raises:
         ValueError: there is no such fit.
     """
 
-    def __init__(self, encoded_N, size, fit="squash"):
+    def __init__(self, encoded_N, size, fit="squash", folder=""):
         self.encoded_N = encoded_N
-        self.size, self.fit = size, fit
-        preprocess.fit_named(fit)
+        self.size, self.fit, self.folder = size, fit, folder
+        self._dtype = preprocess.fit_named(fit).dtype
 
     def __len__(self):
         return len(self.encoded_N)
 
     @functools.cached_property
     def decoded_NHWC(self):
-        """All of them; None where that is more than `CACHE_BYTES`."""
-        if len(self) * self.size * self.size * 3 * preprocess.fit_named(self.fit).dtype.size > CACHE_BYTES:
+        """All of them, on the disk where there is a folder; None where that is more than `CACHE_BYTES` of memory."""
+        if not self.folder and len(self) * self.size * self.size * 3 * self._dtype.size > CACHE_BYTES:
             return None
         with tf.init_scope():  # once, also where the first use is inside a graph
-            dataset = tf.data.Dataset.range(len(self)).batch(DECODED_TOGETHER)
-            parts = dataset.map(self._decode, tf.data.AUTOTUNE)
-            return tf.concat(list(parts), axis=0)
+            if self.folder:
+                return store.pixels(self.folder, self.encoded_N, self.size, self.fit, self._parts())
+            return tf.concat(list(self._parts()), axis=0)
+
+    def prepare(self):
+        """Decode what is kept now, not within the first `take`: there, TensorFlow wraps an error in many lines."""
+        _ = self.decoded_NHWC
 
     def take(self, position_B):
         """[B, H, W, 3] of the pictures at these positions; usable inside `tf.data`."""
         if self.decoded_NHWC is None:
             return self._decode(position_B)
-        return tf.gather(self.decoded_NHWC, position_B)
+        if not self.folder:
+            return tf.gather(self.decoded_NHWC, position_B)
+        return self._read(lambda position_B: self.decoded_NHWC.take(position_B, axis=0), [position_B], self._dtype)
 
     def take_augmented(self, position_B, seed_B, name):
-        """uint8 [B, H, W, 3] of the pictures at these positions, each changed at random as its seed says."""
+        """[B, H, W, 3] of the pictures at these positions, each changed at random as its seed says."""
 
         def read(position_B, seed_B):
             pairs = zip(self.encoded_N.take(position_B), seed_B.tolist(), strict=True)
             return np.stack([augment.pixels(data, self.size, name, seed) for data, seed in pairs])
 
-        found = tf.numpy_function(read, [position_B, seed_B], tf.uint8)
-        return tf.ensure_shape(found, [None, self.size, self.size, 3])
+        return self._read(read, [position_B, seed_B], augment.AUGMENTATIONS[name].dtype)
+
+    def _read(self, function, inputs, dtype):
+        return tf.ensure_shape(tf.numpy_function(function, inputs, dtype), [None, self.size, self.size, 3])
+
+    def _parts(self):
+        """All of them in their order, some at a time."""
+        yield from tf.data.Dataset.range(len(self)).batch(DECODED_TOGETHER).map(self._decode, tf.data.AUTOTUNE)
 
     def _decode(self, position_B):
         return preprocess.decode_from(self.encoded_N, position_B, self.size, self.fit)
@@ -101,7 +114,7 @@ class Triplets:
         return self._ids_TL[[self._rows[text] for text in texts_R]]
 
 
-def make_triplets(sampler, reference_gallery, target_gallery, tokenizer, size, fit="squash"):
+def make_triplets(sampler, reference_gallery, target_gallery, tokenizer, size, fit="squash", folder=""):
     """The `Triplets` of a sampler over its galleries.
 
     Args:
@@ -110,10 +123,11 @@ def make_triplets(sampler, reference_gallery, target_gallery, tokenizer, size, f
         tokenizer: of the text encoder.
         size: side of the pictures in pixels.
         fit: how they are brought to it, a name of `fits.FITS`.
+        folder: where resized pictures are kept, or "".
     """
-    targets = Pictures(target_gallery.encoded_N, size, fit)
+    targets = Pictures(target_gallery.encoded_N, size, fit, folder)
     same = reference_gallery is target_gallery
-    references = targets if same else Pictures(reference_gallery.encoded_N, size, fit)
+    references = targets if same else Pictures(reference_gallery.encoded_N, size, fit, folder)
     # Equal classes, where there are classes, else equal ids: either way an equally right answer.
     pairs = zip(target_gallery.target_class, target_gallery.ids, strict=True)
     names = [name or f"id:{target}" for name, target in pairs]
@@ -145,18 +159,19 @@ def batches(triplets, batch_size, seed, start, changes, context=None):
         context: `tf.distribute.InputContext`, or None for one replica.
 
     Returns:
-        `tf.data.Dataset` of {"reference_image", "target_image": uint8 [b, H, W, 3], "text_ids": int32 [b, L],
-        "target_class": int32 [b]}.
+        `tf.data.Dataset` of {"reference_image", "target_image": uint8 [b, H, W, 3], or float32 where the fit or the
+        augmentation gives that, "text_ids": int32 [b, L], "target_class": int32 [b]}.
 
     Raises:
         ValueError: fewer rows than a batch, a batch that the replicas cannot share equally, or an augmentation that
             does not exist.
     """
-    for side in ("reference", "target"):
-        augment.named(changes.get(side, ""))
+    plain = [side for side in ("reference", "target") if not augment.named(changes.get(side, ""))]
     replicas = context.num_replicas_in_sync if context else 1
     pipelines, mine = (context.num_input_pipelines, context.input_pipeline_id) if context else (1, 0)
     check_batch(len(triplets), batch_size, replicas)
+    for side in plain:
+        {"reference": triplets.references, "target": triplets.targets}[side].prepare()
     per_epoch = len(triplets) // batch_size
 
     def epoch_batches(epoch):

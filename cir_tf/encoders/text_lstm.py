@@ -6,8 +6,9 @@ Dimension key: B batch, E width of embedding, state and output, L text tokens, G
 import keras
 from keras import ops
 
-from cir_tf.encoders.base import TextEncoder
+from cir_tf.encoders.base import TextEncoder, read_text, refuse_pseudo_words
 from cir_tf.layers import TorchDense
+from cir_tf.recurrent import LSTMCell, state_at
 from cir_tf.tokenizers import WordTokenizer
 from cir_tf.types import Features
 
@@ -40,7 +41,7 @@ class TextLSTM(TextEncoder):
             self.tokenizer.size, width, embeddings_initializer=normal, name="embedding"
         )
         self.input_gates = TorchDense(4 * width, name="input_gates")
-        self.recurrence = keras.layers.RNN(_Cell(width, name="cell"), return_sequences=True, name="lstm")
+        self.recurrence = keras.layers.RNN(LSTMCell(width, name="cell"), return_sequences=True, name="lstm")
         self.dropout = keras.layers.Dropout(dropout)
         self.dense = TorchDense(width, name="dense")
 
@@ -48,12 +49,12 @@ class TextLSTM(TextEncoder):
     def make_assets(cls, texts):
         return {"vocabulary.txt": "".join(f"{word}\n" for word in WordTokenizer.from_texts(texts).vocabulary)}
 
+    @classmethod
+    def read_assets(cls, path):
+        return {"vocabulary.txt": read_text(path, "vocabulary.txt")}
+
     def call(self, ids_BL, insert_BSE=None, training=False):
-        if insert_BSE is not None:
-            raise ValueError(
-                "This encoder has no placeholder for pseudo-words. Received: insert_BSE. "
-                "Use a text encoder of a CLIP kind with a compositor that fuses tokens."
-            )
+        refuse_pseudo_words(insert_BSE)
         mask_BL = ids_BL >= 0
         gates_BLG = self.input_gates(self.embedding(ops.maximum(ids_BL, 0)))
         state_BLE = self.recurrence(gates_BLG)
@@ -61,32 +62,10 @@ class TextLSTM(TextEncoder):
         return Features(pooled_BE=self.dense(last_BE), tokens_BLE=state_BLE, mask_BL=mask_BL)
 
     def _last(self, state_BLE, mask_BL):
-        steps = ops.shape(mask_BL)[1]
-        last_B = ops.sum(ops.cast(mask_BL, "int32"), axis=1) - 1
+        last_B = ops.sum(ops.cast(mask_BL, "int32"), axis=1) - 1  # of an empty text -1: the zero state
         if self.empty_reads_padding:
-            last_B = last_B % steps
-        is_last_BL = ops.arange(steps, dtype="int32") == last_B[:, None]  # nowhere in an empty text: the zero state
-        return ops.sum(state_BLE * ops.cast(is_last_BL, state_BLE.dtype)[:, :, None], axis=1)
-
-
-class _Cell(keras.layers.Layer):
-    """One LSTM step whose input is the input's share of the gates, computed for all words at once before."""
-
-    def __init__(self, width, **kwargs):
-        super().__init__(**kwargs)
-        self.state_size = [width, width]
-        self.output_size = width
-        self.state_gates = TorchDense(4 * width, name="state_gates")
-
-    def build(self, input_shape):
-        self.state_gates.build((None, self.output_size))
-
-    def call(self, gates_BG, states):
-        state_BE, cell_BE = states
-        i, f, g, o = ops.split(gates_BG + self.state_gates(state_BE), 4, axis=-1)
-        cell_BE = ops.sigmoid(f) * cell_BE + ops.sigmoid(i) * ops.tanh(g)
-        state_BE = ops.sigmoid(o) * ops.tanh(cell_BE)
-        return state_BE, [state_BE, cell_BE]
+            last_B = last_B % ops.shape(mask_BL)[1]
+        return state_at(state_BLE, last_B)
 
 
 build = TextLSTM

@@ -36,6 +36,7 @@ class ReplacedWord(Sampler):
         vocabulary_from_captions_alone: "replace" and "with" are known words only if a caption has them, as published.
         distinct_pairs: VAL's epoch: a new order of the modifiable pictures alone, and no pair of pictures twice, in
             either direction.
+        target_captions: the text is the target's whole caption in place of the replaced word: VAL's first stage.
 
     Raises:
         ValueError: two galleries, or no picture is modifiable.
@@ -56,6 +57,7 @@ class ReplacedWord(Sampler):
         pairs_reordered_captions=False,
         vocabulary_from_captions_alone=False,
         distinct_pairs=False,
+        target_captions=False,
     ):
         self._captions, self._caption_N = numbered(one_gallery(references, targets))
         captions = len(self._captions)
@@ -74,12 +76,14 @@ class ReplacedWord(Sampler):
             )
         self._words_W, self._word_LC, self._last_C = _words(self._captions)
         self._template = [] if vocabulary_from_captions_alone else ["replace with"]
-        self._distinct = distinct_pairs
+        self._distinct, self._whole = distinct_pairs, target_captions
 
     def __len__(self):
         return int(self._is_modifiable_N.sum()) if self._distinct else len(self._is_modifiable_N)
 
     def texts(self):
+        if self._whole:
+            return self._captions
         # The longest word on both sides is as long as any two words.
         captions = np.flatnonzero(self._parents.count_G)
         words = np.setdiff1d(self._word_LC[:, captions], -1)
@@ -95,7 +99,10 @@ class ReplacedWord(Sampler):
         else:
             reference_R = replace_unusable(rng, rng.permutation(len(self)), self._is_modifiable_N)
             target_R = self._targets(rng, reference_R)
-        texts_R = self.modifications(reference_R, target_R)
+        if self._whole:
+            texts_R = np.array(self._captions, object)[self._caption_N[target_R]]
+        else:
+            texts_R = self.modifications(reference_R, target_R)
         return Rows(reference_R.astype(np.int32), target_R.astype(np.int32), texts_R)
 
     def modifications(self, reference_R, target_R):

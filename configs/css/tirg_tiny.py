@@ -14,7 +14,7 @@ def get_config(arg=None):
         subset="css3d_generated",
         evals=("css3d_generated_test", "css3d_generated_validation"),
         image_encoder={"name": "image_tiny", "image_size": 72, "widths": (32, 64, 128, 256)},
-        text_encoder={"name": "text_lstm", "width": 256, "dropout": 0.1},
+        text_encoder={"name": "text_lstm", "width": 256},
         compositor={"name": "tirg"},
         augment={"shift_pixels": 2, "unknown_word_share": 0.0},
     )

@@ -19,7 +19,7 @@ def get_config(arg=None):
             "emoji_edits_validation",
         ),
         image_encoder={"name": "image_tiny", "image_size": 72, "widths": (32, 64, 128, 256)},
-        text_encoder={"name": "text_lstm", "width": 256, "dropout": 0.1},
+        text_encoder={"name": "text_lstm", "width": 256},
         compositor={"name": "sum"},
         augment={"shift_pixels": 4, "unknown_word_share": 0.2},
     )

@@ -31,6 +31,8 @@ PICTURE_FOLDERS = (
     "resized_image/{kind}",
 )
 ENDINGS = ("jpg", "jpeg", "png")
+ATTRIBUTES = "asin2attr.{kind}.train.json"
+MOST_ATTRIBUTES = 20  # words of a side text
 
 
 class Query(NamedTuple):
@@ -90,6 +92,41 @@ def candidates(subset, image_id):
 def join(captions):
     """The captions as one text: no blanks, dots, commas, question marks at their ends, empty ones left out."""
     return " and ".join(filter(None, (caption.strip(" .,?" + string.whitespace) for caption in captions)))
+
+
+def side_texts(root):
+    """What describes single training pictures, as VAL has it: {`<kind>/<id>`: attributes}; the rest has none.
+
+    Args:
+        root: the folder of the annotations; the optional files of attributes are in it, or in a folder there.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged; names the picture.
+    """
+    found = {}
+    for garment in KINDS:
+        name = ATTRIBUTES.format(kind=garment)
+        path = next((path for at in ("", "*/") for path in sorted(Path(root).glob(at + name))), None)
+        if path is None:
+            raise FileNotFoundError(f"{name} is neither in {root} nor in a folder there.")
+        for image_id, lists in pictures.read_json(path, dict).items():
+            _check_name(image_id, path)
+            well_formed = isinstance(lists, list) and all(isinstance(words, list) for words in lists)
+            if not well_formed or not all(isinstance(word, str) for words in lists for word in words):
+                raise ValueError(f"{path}: {image_id} must have lists of attributes, and has {str(lists)[:80]}")
+            if text := attribute_text(lists):
+                found[f"{garment}/{image_id}"] = text
+    return found
+
+
+def attribute_text(lists):
+    """One text of a picture's lists of attributes, the last list first: lower case, each once, at most the last 20.
+
+    Reference: Chen et al., CVPR 2020 (VAL), released code.
+    """
+    words = [word.lower() for words in reversed(lists) for word in words]
+    return " ".join(list(dict.fromkeys(words))[-MOST_ATTRIBUTES:])
 
 
 def digest(splits):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from datasets_tfds import pictures
 
 CAPTIONS = "relative_captions_shoes.json"
+TAGS = "captions_shoes.json"
 NAME_LISTS = {"train": "train_im_names.txt", "test": "eval_im_names.txt"}
 # VAL's own eval_im_names.txt beside a copy of the full one, or the list of paths it makes from it.
 VAL_LISTS = ("val_protocol/eval_im_names.txt", "val_protocol/shoes-test-all.txt", "shoes-test-all.txt")
@@ -118,6 +119,19 @@ def val_galleries(folder, names, queries):
     }
 
 
+def side_texts(manual_dir):
+    """What describes single pictures, of both sides: {image id: caption}.
+
+    Raises:
+        FileNotFoundError: the annotations or the file of these captions are missing.
+        ValueError: it is damaged; says file and row.
+    """
+    path = find(manual_dir) / TAGS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing. It comes from {SOURCE}.")
+    return {image_id: caption.strip() for (image_id,), caption in _captions(path, ("ImageName",), "Caption")}
+
+
 def category(image_id):
     """The archive's folder: `womens_rain_boots` of `img_womens_rain_boots_12`."""
     return image_id.removeprefix("img_").rpartition("_")[0]
@@ -143,17 +157,23 @@ def locator(root):
 
 
 def _read_queries(path):
+    for ends, caption in _captions(path, ("ReferenceImageName", "ImageName"), "RelativeCaption"):
+        yield Query(*ends, caption)
+
+
+def _captions(path, name_keys, caption_key):
+    """(image ids, caption) of each row of a file."""
     for row, item in enumerate(pictures.read_json(path, list)):
         try:
-            ends = [_image_id(item[key], f"{path}: row {row}") for key in ("ReferenceImageName", "ImageName")]
-            caption = item["RelativeCaption"]
+            ends = [_image_id(item[key], f"{path}: row {row}") for key in name_keys]
+            caption = item[caption_key]
             if not isinstance(caption, str):
                 raise TypeError(f"a caption is a string, not {caption!r}")
         except KeyError as error:
             raise ValueError(f"{path}: row {row} has no {error}.") from error
         except TypeError as error:
             raise ValueError(f"{path}: row {row}: {error}.") from error
-        yield Query(*ends, caption)
+        yield ends, caption
 
 
 def _image_id(name, where):

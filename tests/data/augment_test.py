@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cir_tf.data import augment, triplets
+from cir_tf.data import augment, crops, triplets
 from cir_tf.tokenizers import WordTokenizer
 from tests.small import WORDS, small_rows, stored_triplets
 
@@ -29,14 +29,14 @@ def test_a_seed_gives_one_picture(name, gradient):
     data = file_of(gradient)
     first = augment.pixels(data, 32, name, 5)
     assert first.shape == (32, 32, 3)
-    assert first.dtype == np.uint8
+    assert first.dtype == augment.AUGMENTATIONS[name].dtype
     np.testing.assert_array_equal(first, augment.pixels(data, 32, name, 5))
-    assert (first != augment.pixels(data, 32, name, 6)).any()
+    assert any((first != augment.pixels(data, 32, name, seed)).any() for seed in range(6, 16))
 
 
 def box(image, generator, area, size=64):
     """Where a crop of a gradient lies: left, top, width, height, to a pixel or two."""
-    pixels = np.asarray(augment.random_crop(image, size, generator, area), float)
+    pixels = np.asarray(crops.random_crop(image, size, generator, area), float)
     left, right = pixels[:, 0, 0].mean(), pixels[:, -1, 0].mean()
     top, bottom = pixels[0, :, 1].mean(), pixels[-1, :, 1].mean()
     return left, top, (right - left) * size / (size - 1), (bottom - top) * size / (size - 1)
@@ -111,9 +111,47 @@ def test_perspective_moves_the_corners_inwards():
     assert not bent[:, 77:].any()
 
 
-def test_training_takes_them_and_goes_on_alike():
+def test_val_mirrors_before_it_resizes_as_tensorflow_1_does(gradient):
+    """V5's rule on red, which is the column: 240 columns to 32, i * 7.5 from the left, or 239 less that from the right.
+
+    Mirroring afterwards would give i * 7.5 in the other order.
+    """
+    columns = np.arange(32) * 7.5
+    seen = {}
+    for seed in range(40):
+        pixels = augment.pixels(file_of(gradient), 32, "tf1_flip", seed)
+        np.testing.assert_allclose(pixels[:, 5, 1], np.arange(32) * 5, atol=1e-4)
+        is_mirrored = pixels[0, 0, 0] > pixels[0, -1, 0]
+        np.testing.assert_allclose(pixels[7, :, 0], 239 - columns if is_mirrored else columns, atol=1e-4)
+        seen[is_mirrored] = seen.get(is_mirrored, 0) + 1
+    assert min(seen.values()) > 10
+
+
+def test_val_crops_squares_of_sides_up_to_279(gradient):
+    """Red and green tell the side (240 / step, 160 / step) and the corner of every crop."""
+    sides, corners = [], []
+    for seed in range(300):
+        pixels = augment.pixels(file_of(gradient), 256, "tf1_flip_and_crop", seed)
+        assert pixels.shape == (256, 256, 3)
+        side = round(160 / np.median(np.diff(pixels[:, 9, 1])))
+        assert side == round(240 / abs(np.median(np.diff(pixels[9, :, 0]))))
+        sides.append(side)
+        top, left = pixels[0, 0, 1] * side / 160, pixels[0, :, 0].min() * side / 240
+        np.testing.assert_allclose(top, round(top), atol=1e-3)
+        corners.append((round(top), left, side - 256))
+    assert (min(sides), max(sides)) == (256, 279)
+    assert len(set(sides)) == 24
+    tops, lefts, room = np.array(corners).T
+    assert (tops <= room).all()
+    assert abs((tops[room > 0] / room[room > 0]).mean() - 0.5) < 0.06
+    assert lefts.max() > 20
+    assert np.abs(tops - lefts).max() > 10
+
+
+@pytest.mark.parametrize("name", ["strong", "tf1_flip_and_crop"])
+def test_training_takes_them_and_goes_on_alike(name):
     data = stored_triplets(small_rows(), WordTokenizer(sorted(WORDS)))
-    changes = {"reference": "strong", "target": "", "shift_pixels": 0, "unknown_word_share": 0.0}
+    changes = {"reference": name, "target": "", "shift_pixels": 0, "unknown_word_share": 0.0}
 
     def take(start, count, **more):
         batches = triplets.batches(data, 4, 5, start, changes | more)
@@ -125,5 +163,5 @@ def test_training_takes_them_and_goes_on_alike():
     for one, other in zip(whole, plain, strict=True):
         np.testing.assert_array_equal(one["target_image"], other["target_image"])
         assert (one["reference_image"] != other["reference_image"]).any()
-    with pytest.raises(ValueError, match=r"crop_and_flip, strong, or ''\. Received: 'weak'"):
+    with pytest.raises(ValueError, match=r"crop_and_flip, strong, .*, or ''\. Received: 'weak'"):
         take(0, 1, target="weak")

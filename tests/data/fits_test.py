@@ -7,9 +7,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from cir_tf import export, train
 from cir_tf.data import fits, preprocess
+from cir_tf.errors import UserError
+from tests.small import small_config
 
-PUBLISHED = [name for name, fit in fits.FITS.items() if fit.pillow]
+PUBLISHED = [name for name, fit in fits.FITS.items() if fit.pillow and fit.graph]
 SHAPES = [(300, 601), (601, 300), (100, 640), (57, 91), (33, 20), (48, 48), (401, 320)]
 
 
@@ -37,6 +40,8 @@ def test_an_export_sees_the_pixels_of_pillow(name, kind, mode):
 def test_training_and_export_see_the_same(monkeypatch):
     files = np.array([noisy(*shape, "JPEG") for shape in SHAPES], object)
     for name, fit in fits.FITS.items():
+        if not fit.graph:
+            continue
         found = preprocess.decode_from(files, tf.constant([4, 0, 2]), 16, name)
         assert found.dtype == fit.dtype
         np.testing.assert_array_equal(found, preprocess.decode_batch(files[[4, 0, 2]], 16, name), err_msg=name)
@@ -88,6 +93,36 @@ def test_golden_tensorflow_1_bilinear(size, expected):
     np.testing.assert_allclose(found[1, :, 2], expected, atol=5e-7 * 16)
 
 
+def test_a_random_fit_repeats_itself_and_takes_each_picture_another_way():
+    """The published test pictures of ComqueryFormer: its crops and mirrors of training, seeded by the bytes."""
+    across = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (180, 200, 3)).copy()
+    mirrored, firsts = 0, set()
+    for blue in range(40):
+        across[..., 2] = blue
+        file = io.BytesIO()
+        Image.fromarray(across).save(file, "PNG")
+        files = np.array([file.getvalue()], object)
+        picture = preprocess.decode_from(files, tf.constant([0]), 24, "crop_and_flip")[0].numpy().astype(int)
+        np.testing.assert_array_equal(picture, fits.FITS["crop_and_flip"].pillow(files[0], 24))
+        columns = picture[5, :, 0]
+        mirrored += columns[0] > columns[-1]
+        firsts.add(columns.min())
+        assert np.ptp(columns) > 130  # 3/4 of the area at 3:4 is 142 wide, the outermost pixels are means
+    assert 10 < mirrored < 30
+    assert len(firsts) > 10
+
+
+def test_a_random_fit_is_refused_before_training_and_in_an_export(tmp_path):
+    with pytest.raises(UserError, match="no export with fit='crop_and_flip', which is random"):
+        export.export_run(small_config(fit="crop_and_flip"), None, tmp_path)
+    with pytest.raises(UserError, match="or train with --no_export") as caught:
+        train.main(["--config.fit=crop_and_flip", f"--workdir={tmp_path / 'run'}"])
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(UserError, match="fit must be one of"):
+        train.main(["--config.fit=crop", f"--workdir={tmp_path / 'run'}"])
+
+
 def test_an_unknown_fit_lists_the_names():
-    with pytest.raises(ValueError, match=r"squash, pad, .*targetpad\. Received: fit='crop'"):
+    with pytest.raises(ValueError, match=r"squash, pad, .*targetpad, crop_and_flip\. Received: fit='crop'"):
         preprocess.decode(b"", 8, "crop")

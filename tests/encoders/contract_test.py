@@ -34,6 +34,7 @@ TINY = {
     "text_clip": {"token_width": 8, "heads": 2, "layers": 2, "context": 40, "width": 6},
     "text_gru": {"width": 6, "word_width": 5, "state_width": 4},
     "text_lstm": {"width": 6},
+    "text_words": {"width": 6},
 }
 TEXTS = ["make her a man", "red", "with dark skin now please"]
 IMAGES = [name for name in registry.available("encoders") if name.startswith("image_")]
@@ -171,7 +172,8 @@ def test_padding_does_not_matter(name):
     np.testing.assert_array_equal(np.sum(features.mask_BL, axis=1), np.sum(ids >= 0, axis=1))
 
 
-@pytest.mark.parametrize("name", TEXT)
+# The mean of words has no order; what reads them one by one is the compositor.
+@pytest.mark.parametrize("name", [name for name in TEXT if name != "text_words"])
 def test_word_order_matters(name):
     encoder = make(name)
     there, back = pooled(encoder, encoder.tokenizer.tokenize(["red skin now", "now skin red"]))

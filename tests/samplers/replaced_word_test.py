@@ -233,3 +233,16 @@ def test_two_galleries_are_refused():
     classes = ["red top", "black top"]
     with pytest.raises(ValueError, match="one gallery"):
         ReplacedWord(None, gallery(classes), gallery(classes))
+
+
+def test_the_targets_caption_can_be_the_text():
+    sampler = make(MIXED, target_captions=True, **VAL)
+    drawn = list(rows_of(sampler, 5))
+    assert all(text == MIXED[target] for _, target, text in drawn)
+    assert len({text for *_, text in drawn}) > 5
+    plain = make(MIXED, **VAL)
+    assert [row[:2] for row in drawn] == [row[:2] for row in rows_of(plain, 5)]
+    assert sampler.vocabulary() == plain.vocabulary()
+    tokenizer = WordTokenizer.from_texts(sampler.vocabulary())
+    longest = max(len(text.split()) for *_, text in drawn)
+    assert tokenizer.tokenize(sampler.texts()).shape[1] >= longest > 2

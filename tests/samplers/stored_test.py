@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -64,3 +66,38 @@ def test_one_of_several_texts_is_drawn_anew_in_each_epoch():
 def test_texts_that_are_to_be_averaged_are_refused():
     with pytest.raises(ValueError, match="averaged in a search only"):
         make(captioned(), captions="both_orders_averaged")
+
+
+def test_texts_that_describe_the_target_take_the_place_of_a_rows_own(tmp_path):
+    rows = captioned()
+    file = tmp_path / "side.json"
+    described = {"picture 1": "a red one", "elsewhere": "of another split", "picture 0": "a blue one"}
+    file.write_text(json.dumps(described))
+    sampler = make(rows, captions="each_caption", side_texts=str(file))
+    wanted = [
+        (i % 5, (2 * i + 1) % 5, described[f"picture {(2 * i + 1) % 5}"]) for i in range(6) if (2 * i + 1) % 5 < 2
+    ]
+    assert len(wanted) == len(sampler) == 3
+    assert sorted(taken(sampler)) == sorted(wanted)
+    assert sorted(set(sampler.texts())) == ["a blue one", "a red one"]
+    # Both stages' words: the pictures' in the gallery's order, then those of all rows.
+    own = [text for captions in rows["captions"] for text in captions if text]
+    assert sampler.vocabulary() == ["a blue one", "a red one", *own]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "which cannot be read"),
+        ('{"picture 1": ', "which cannot be read"),
+        ('["a red one"]', "which holds something else"),
+        ('{"picture 1": ["red"]}', "which holds something else"),
+        ('{"1": "a red one"}', r"such as 'picture 1'\. Received: .*1 texts are of \['1'\]"),
+    ],
+)
+def test_wrong_side_texts_are_told(content, message, tmp_path):
+    file = tmp_path / "side.json"
+    if content:
+        file.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        make(small_rows(), side_texts=str(file))

@@ -9,7 +9,7 @@ from cir_tf.data import triplets
 from cir_tf.tokenizers import WordTokenizer
 from tests import toy_copies
 
-RECIPES = ("fashion200k/tirg_tiny.py", "mit_states/tirg_tiny.py", "css/tirg_published.py")
+RECIPES = ("fashion200k/tirg_tiny.py", "mit_states/tirg_tiny.py", "css/tirg_lastconv_resnet18.py")
 
 
 def take(recipe, data_dir, start, count):

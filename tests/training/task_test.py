@@ -7,12 +7,6 @@ from cir_tf.data import triplets
 from tests.small import ASSETS, small_config, small_triplets
 
 
-@pytest.fixture(scope="module")
-def two_replicas():
-    """One for all tests: the CPU's collective operations remember the shapes of an earlier strategy."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-
-
 def trained(strategy, config, steps=1):
     """The task after some steps, and the losses."""
     task = assemble.task(config, ASSETS, strategy)
@@ -29,15 +23,8 @@ def trained(strategy, config, steps=1):
     return task, task.train_steps(iterator, tf.constant(steps)).numpy()
 
 
-@pytest.mark.parametrize(
-    ("compositor", "objective"),
-    [("sum", "batch_classification"), ("tirg", "soft_triplet"), ("tirg_lastconv", "batch_classification")],
-)
-def test_a_step_on_two_replicas_equals_one_on_one(compositor, objective, two_replicas):
-    config = small_config(batch_size=8, compositor={"name": compositor}, objective={"name": objective})
-    config.optimizer.name = "sgd"  # Adam's first step is the sign of the gradient, which rounding can turn
-    config.augment.shift_pixels = 2
-    config.augment.unknown_word_share = 0.3
+def check_replicas(config, two_replicas):
+    """Compare a step of a config, whose batch has repeated targets, on one replica and on two."""
     one, loss_one = trained(tf.distribute.OneDeviceStrategy("CPU:0"), config)
     two, loss_two = trained(two_replicas, config)
     data = small_triplets(one.retriever)
@@ -50,6 +37,34 @@ def test_a_step_on_two_replicas_equals_one_on_one(compositor, objective, two_rep
         np.testing.assert_allclose(left.numpy(), right.numpy(), atol=1e-5, err_msg=left.path)
     for left, right in zip(one.objective.weights, two.objective.weights, strict=True):
         np.testing.assert_allclose(left.numpy(), right.numpy(), atol=1e-5, err_msg=left.path)
+
+
+@pytest.mark.parametrize(
+    ("compositor", "objective"),
+    [
+        ({"name": "sum"}, {"name": "batch_classification"}),
+        ({"name": "tirg"}, {"name": "soft_triplet"}),
+        ({"name": "tirg_lastconv"}, {"name": "batch_classification"}),
+        ({"name": "val", "mix": (0.8, 0.5), "dropout": 0.0}, {"name": "semi_hard", "margin": 4.0}),
+    ],
+)
+def test_a_step_on_two_replicas_equals_one_on_one(compositor, objective, two_replicas):
+    config = small_config(batch_size=8, compositor=compositor, objective=objective)
+    config.optimizer.name = "sgd"  # Adam's first step is the sign of the gradient, which rounding can turn
+    config.augment.shift_pixels = 2
+    config.augment.unknown_word_share = 0.3
+    check_replicas(config, two_replicas)
+
+
+def test_vectors_of_learned_lengths_on_two_replicas_equal_those_on_one(two_replicas):
+    config = small_config(
+        batch_size=8,
+        compositor={"name": "comqueryformer", "layers": 2, "heads": 2, "dropout": 0.0},
+        objective={"name": "batch_classification", "length": "own"},
+        frozen=("text_encoder/dense/",),  # of the pooled text, which is not read
+    )
+    config.optimizer.name = "sgd"
+    check_replicas(config, two_replicas)
 
 
 def test_training_learns_the_small_problem():

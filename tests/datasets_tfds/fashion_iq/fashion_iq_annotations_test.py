@@ -149,6 +149,30 @@ def test_text_joins_the_stripped_captions(captions, text):
     assert annotations.join(captions) == text
 
 
+def test_attributes_become_a_text_as_in_val():
+    lists = [["Dress"], ["Floral", "dotted"], [], ["lace", "FLORAL"], ["mini"]]
+    assert annotations.attribute_text(lists) == "mini lace floral dotted dress"
+    many = [[f"a{i}" for i in range(15)], [f"b{i}" for i in range(15)]]
+    words = annotations.attribute_text(many).split()
+    assert words == [*(f"b{i}" for i in range(10, 15)), *(f"a{i}" for i in range(15))]
+    assert annotations.attribute_text([[], []]) == ""
+
+
+def test_side_texts_are_of_all_kinds(tmp_path):
+    for kind in annotations.KINDS:
+        value = {"B000000001": [[kind], ["Red"]], "B000000002": [[], []]}
+        toy.write_json(tmp_path / "tags" / f"asin2attr.{kind}.train.json", value)
+    assert annotations.side_texts(tmp_path) == {f"{kind}/B000000001": f"red {kind}" for kind in annotations.KINDS}
+    for wrong in ("red", ["red"], [[7]]):
+        toy.write_json(tmp_path / "tags" / "asin2attr.shirt.train.json", {"B000000001": wrong})
+        with pytest.raises(ValueError, match=r"asin2attr\.shirt\.train\.json: B000000001 must have lists"):
+            annotations.side_texts(tmp_path)
+    (tmp_path / "tags" / "asin2attr.toptee.train.json").unlink()
+    toy.write_json(tmp_path / "tags" / "asin2attr.shirt.train.json", {})
+    with pytest.raises(FileNotFoundError, match=r"asin2attr\.toptee\.train\.json is neither in"):
+        annotations.side_texts(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def real():
     folder = os.environ.get("CIR_TF_ANNOTATIONS")

@@ -119,6 +119,42 @@ def test_real_plain_captions(real):
     assert len(set(itertools.chain.from_iterable(words))) == 677
 
 
+def test_real_lines_of_val(real):
+    """VAL writes a row for each listed name that is its target or its reference: nearly each row twice.
+
+    Train: 2 * 8,990 less 26 rows of one picture. Test, by VAL's list: 2 * 1,761 less 1 such row, and less 29 rows with
+    only one picture on the list.
+    """
+    folder, names, queries = real
+    val_list = annotations.read_names(folder / "val_protocol/eval_im_names.txt")
+    assert len(names["train"]) + len(val_list) == 14621
+    for split, listed, lines, halves in (("train", names["train"], 17954, 0), ("test", val_list, 3492, 29)):
+        listed = set(listed)
+        ends = [{query.reference_id, query.target_id} for query in queries[split]]
+        assert sum(len(listed & both) for both in ends) == lines
+        assert sum(len(listed & both) < len(both) for both in ends) == halves
+
+
+def test_real_side_texts(real):
+    folder, _, queries = real
+    texts = annotations.side_texts(folder)
+    assert len(texts) == 3600
+    assert texts["img_womens_high_heels_848"] == "black strappy high heels"
+    assert texts["img_womens_clogs_90"] == "white slip on"  # a blank at its end
+    assert sum(query.target_id in texts for query in queries["train"]) == 5244
+
+
+def test_damaged_side_texts_are_named(copy):
+    with pytest.raises(FileNotFoundError, match=r"captions_shoes\.json is missing"):
+        annotations.side_texts(copy)
+    path = copy / annotations.TAGS
+    path.write_text('[{"ImageName": "img_womens_boots_12.jpg", "Caption": " black boots "}]')
+    assert annotations.side_texts(copy) == {"img_womens_boots_12": "black boots"}
+    path.write_text('[{"ImageName": "img_womens_boots_12.jpg", "Tags": "black boots"}]')
+    with pytest.raises(ValueError, match=r"captions_shoes\.json: row 0 has no 'Caption'"):
+        annotations.side_texts(copy)
+
+
 def test_numbers_are_matched_from_the_right():
     assert annotations.category("img_womens_athletic_shoes_1034") == "womens_athletic_shoes"
     assert annotations.relpath("img_womens_boots_999") == "womens_boots/0/img_womens_boots_999.jpg"
