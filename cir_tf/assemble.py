@@ -66,17 +66,17 @@ def retriever(config, assets, load_weights=True):
     model({"reference_image": image, "text_ids": np.zeros([2, 3], np.int32), "target_image": image})
     _freeze(model, config)
     if load_weights:
+        text_encoder.start()
         start(model, config)
     return model
 
 
 def start(model, config):
-    """Let the text encoder start, then set the weights of the parts whose `weights` name a file.
+    """Set the weights of the parts whose `weights` name a file.
 
     Raises:
         UserError: there is no such file, or it is of another part.
     """
-    model.text_encoder.start()
     for name in ("image_encoder", "text_encoder", "compositor"):
         file = config[name].get("weights", "")
         try:
@@ -109,7 +109,7 @@ def _check_needs(model, image):
     compositor = model.compositor
     towers = {"image": model.image_encoder, "text": model.text_encoder}
     features = {"image": towers["image"](image), "text": towers["text"](np.zeros([2, 3], np.int32))}
-    fields = {"pooled": "pooled_BE", "tokens": "tokens_BLE", "maps": "maps"}
+    fields = {"pooled": "pooled_BE", "tokens": "tokens_BLE", "maps": "maps", "ids": "ids_BL"}
     for tower, needs in (("image", compositor.needs_image), ("text", compositor.needs_text)):
         missing = [need for need in needs if getattr(features[tower], fields[need]) in (None, ())]
         if missing:
@@ -122,6 +122,10 @@ def _check_needs(model, image):
             f"the compositor {type(compositor).__name__} needs texts as wide as the shared embedding: "
             f"text_encoder.width is {towers['text'].width}, width is {compositor.width}; make them equal"
         )
+    try:
+        compositor.check(features["image"], features["text"])
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def make_assets(config, texts):
@@ -147,21 +151,25 @@ def load_assets(workdir):
     return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
-def task(config, assets, strategy):
+def task(config, assets, strategy, fresh=True):
     """The `RetrievalTask` of a config, made in the scope of a strategy.
 
-    Where its weights start, the later the stronger: drawn; the files that `weights` name; the run `init_from`. What
-    the loop finds in the run's own folder replaces all of it.
+    Where its weights start, the later the stronger: drawn, or word vectors; the files that `weights` name; the run
+    `init_from`. What the loop finds in the run's own folder replaces all of it: where it is not `fresh`, nothing is
+    read.
     """
     if config.averaging.start not in AVERAGES_START:
         raise UserError(f"averaging.start is one of {', '.join(AVERAGES_START)}, not {config.averaging.start!r}")
-    donor = _named_values(config.init_from) if config.init_from else {}
+    donor = _named_values(config.init_from) if config.init_from and fresh else {}
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         model = retriever(config, assets, load_weights=False)
+        if fresh:
+            model.text_encoder.start()
         initial = config.averaging.decay and config.averaging.start == "initial"
         drawn = [variable.numpy() for variable in model.trainable_variables] if initial else None
-        start(model, config)
+        if fresh:
+            start(model, config)
         if donor:
             _take_over(model, donor, config.init_from)
         try:
@@ -237,7 +245,8 @@ def training_triplets(config, data, model, strategy):
         UserError: a batch that cannot be filled or shared, or a `fit` that does not exist.
     """
     try:
-        made = triplets.make_triplets(*data, model.text_encoder.tokenizer, model.image_encoder.image_size, config.fit)
+        pictures = model.image_encoder.image_size, config.fit, config.picture_store
+        made = triplets.make_triplets(*data, model.text_encoder.tokenizer, *pictures)
         triplets.check_batch(len(made), config.batch_size, strategy.num_replicas_in_sync)
     except ValueError as error:
         raise UserError(str(error)) from error

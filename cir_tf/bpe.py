@@ -6,6 +6,7 @@ words, M merges.
 
 import functools
 import gzip
+import itertools
 import json
 from pathlib import Path
 
@@ -170,6 +171,14 @@ def read_merges(path):
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the merges of CLIP's tokenizer: {path}: {error}") from error
     return {"merges.txt": "".join(f"{line}\n" for line in _merge_lines(text))}
+
+
+def placeholder_merges(size):
+    """Merges that mean nothing, for a tokenizer of so many ids of which only the number matters."""
+    characters = _printable().values()
+    count = max(0, size - 2 * len(characters) - 2)
+    pairs = itertools.islice(itertools.product(characters, repeat=2), count)
+    return "".join(f"{left} {right}\n" for left, right in pairs)
 
 
 def _merge_lines(text):

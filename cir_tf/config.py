@@ -33,6 +33,7 @@ def base(**changes):
             "sampler": {"name": "stored"},  # what an epoch is: the stored rows, or rows drawn at run time
             "fit": "squash",  # how a picture becomes the encoder's square, of data/fits.py
             "data_dir": "",  # where prepared datasets lie; empty: the default of TFDS
+            "picture_store": "",  # a folder on a fast disk for resized pictures; empty: in memory as far as they fit
             "evals": ("",),  # names of protocols; the first is the headline
             "batch_size": 64,  # over all replicas
             "total_steps": 1500,

@@ -109,7 +109,8 @@ class Scorer:
         return source.open_builder(dataset, f"{subset}_gallery", self._config.data_dir)
 
     def _pictures(self, gallery):
-        return Pictures(gallery.encoded_N, self._model.image_encoder.image_size, self._config.fit)
+        folder = self._config.get("picture_store", "")  # as above
+        return Pictures(gallery.encoded_N, self._model.image_encoder.image_size, self._config.fit, folder)
 
 
 def gallery_size(config, protocol, subset):

@@ -136,19 +136,19 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
     """Export a trained retriever, complete and compared with the live one, or not at all; the `Path` it lies at.
 
     Args:
-        config: the run's `ConfigDict`.
-        model: its `Retriever`.
+        config, model: the run's `ConfigDict` and `Retriever`.
         workdir: folder of the run.
         to: where the SavedModel goes; default: `export` in the work folder. An export that is there is replaced.
         index: what is packed in, one of `INDEXES`.
         images: a folder of pictures as the gallery; default: the gallery of the config's first protocol.
 
     Raises:
-        UserError: no gallery, a folder that cannot be written or holds something else, or an export that differs.
+        UserError: no gallery, a random fit, a folder that cannot be written or holds more, or an export that differs.
     """
     to = Path(to or Path(workdir) / "export")
     if to.exists() and not _replaceable(to):
         raise UserError(f"{to} exists and is no export; choose another folder with --to")
+    preprocess.check_export(config.fit)
     endpoints = Endpoints(model, config.fit)
     try:
         gallery = folder_gallery(endpoints, images, workdir) if images else protocol_gallery(endpoints, config)
@@ -206,7 +206,7 @@ def folder_gallery(endpoints, images, workdir):
 
 
 def compare(model, fit, exported, gallery, index):
-    """The largest difference between the exported and the live model, over vectors and scores.
+    """The largest difference between the exported and the live model, over vectors and scores, as of `_gap`.
 
     Args:
         model: the live `Retriever`.
@@ -231,10 +231,15 @@ def compare(model, fit, exported, gallery, index):
         row = {name.encode(): row for row, name in enumerate(gallery.ids)}
         found_BKD = gallery.vectors_ND[np.vectorize(row.get)(ids_BK.numpy())]
         pairs.append((score_BK, np.einsum("bd,bkd->bk", query_BD, found_BKD)))
-    difference = float(np.max([np.abs(np.asarray(one) - other).max() for one, other in pairs]))
+    difference = float(np.max([_gap(np.asarray(one), other) for one, other in pairs]))
     if not difference <= TOLERANCE:
         raise UserError(f"the export differs by {difference:.1e} from the live model, more than {TOLERANCE}: not kept")
     return difference
+
+
+def _gap(one, other):
+    """The largest difference, as a share of the largest number where that is above 1, as of vectors longer than 1."""
+    return np.abs(one - other).max() / max(1, np.abs(other).max())
 
 
 def _live(function, *arguments):

@@ -12,10 +12,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from cir_tf import assemble
 from cir_tf import config as configs
+from cir_tf.data import preprocess
 from cir_tf.errors import UserError, run_command
 from cir_tf.evaluate import evaluate_run, find_protocol
 from cir_tf.export import export_run
-from cir_tf.training import loop
+from cir_tf.training import checkpoints, loop
 from cir_tf.training.strategy import is_chief, make_strategy
 
 
@@ -23,7 +24,7 @@ def train(config, workdir, strategy):
     """Train a config in its work folder and return the trained `Retriever`."""
     data = assemble.training_data(config)
     assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0].vocabulary()), is_chief(strategy))
-    task = assemble.task(config, assets, strategy)
+    task = assemble.task(config, assets, strategy, fresh=not checkpoints.exist(Path(workdir) / "checkpoints"))
     loop.run(task, assemble.training_triplets(config, data, task.retriever, strategy), config, workdir)
     task.use_averages()
     return task.retriever
@@ -62,6 +63,8 @@ def main(argv):
     config, workdir, arguments = parse(argv, "python -m cir_tf.train", __doc__)
     for name in config.evals:
         find_protocol(name)  # before hours of training, not after
+    if not arguments.no_export:
+        preprocess.check_export(config.fit)
     strategy = make_strategy(config.strategy)
     if is_chief(strategy):
         configs.save(config, workdir)

@@ -26,6 +26,10 @@ FILES = OURS, KERAS = ".safetensors", ".weights.h5"
 NOTE = "cir_tf"  # the entry of a file's metadata that tells, as JSON, where its weights are from
 
 
+class ShapeError(UserError):
+    """The right names, and arrays of other shapes."""
+
+
 def is_file_name(text):
     """Whether a config's `weights` names a file; if not, it is a preset, which the encoder loads itself."""
     return text.endswith(FILES)
@@ -49,11 +53,14 @@ def named(layer):
 
 
 def _relative(path, layer):
-    """What is made in the layer's constructor lacks its parents' names, or even the layer's own."""
+    """What is made in the layer's constructor lacks its parents' names, or even the layer's own.
+
+    A layer that is never called itself, as a compositor, has no path; its name stands in those of its sublayers.
+    """
     for prefix in (layer.path, layer.name):
         if path.startswith(f"{prefix}/"):
             return path.removeprefix(f"{prefix}/")
-    return path
+    return path.rpartition(f"/{layer.name}/")[2] if layer.path is None else path
 
 
 def assign(layer, arrays):
@@ -108,12 +115,12 @@ def match(wanted, given, what):
     missing, extra = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     if missing or extra:
         faults = (f"{kind} {first_of(names)}" for kind, names in (("lacks", missing), ("has also", extra)) if names)
-        raise UserError(f"{what} {' and '.join(faults)}: not the weights of this encoder")
+        raise UserError(f"{what} {' and '.join(faults)}: not the weights of this part")
     differing = [
         f"{name} is {list(given[name])}, not {list(wanted[name])}" for name in wanted if given[name] != wanted[name]
     ]
     if differing:
-        raise UserError(f"{what} has other shapes: {first_of(differing)}")
+        raise ShapeError(f"{what} has other shapes: {first_of(differing)}")
 
 
 def save(layer, path, **metadata):
@@ -156,7 +163,7 @@ def load(layer, path):
         path: a file of `save` or of `python -m cir_tf.convert`, or Keras' `.weights.h5` of such a layer.
 
     Raises:
-        UserError: no such file, a broken one, or one of another encoder.
+        UserError: no such file, a broken one, or one of another part.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -9,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from cir_tf import registry
+from cir_tf.errors import UserError
 from scripts import bench
-from scripts.benchmarks import search_million, train
+from scripts.benchmarks import encoders, search_million, train
 from scripts.benchmarks.base import SMALLEST, compare
 
 
@@ -32,12 +34,33 @@ def test_a_training_step_is_measured():
     check(train.row(SMALLEST, "sum", repeat=2))
 
 
+def test_a_recipes_step_is_measured_with_its_memory():
+    (row,) = bench.rows("methods", SMALLEST, repeat=2)
+    check(row)
+    assert re.fullmatch(r"emoji_edits/sum_tiny.py:runlocal, \d+\.\d GFLOP, [1-9]\d*\.\d GiB|.*, 0\.\d GiB", row.name)
+
+
+def test_towers_are_measured():
+    for module in ("torch", "transformers"):
+        pytest.importorskip(module, reason="the convert extra is not installed")
+    found = list(bench.rows("encoders", SMALLEST, repeat=2))
+    assert len(found) == len(encoders.TOWERS)
+    for row in found:
+        check(row)
+
+
+def test_without_pytorch_towers_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UserError, match="pip install torch transformers"):
+        list(bench.rows("encoders", SMALLEST, repeat=2))
+
+
 @pytest.mark.parametrize("what", ["inputs", "search"])
 def test_inputs_and_search_are_measured(what):
     found = list(bench.rows(what, SMALLEST, repeat=2))
     for row in found:
         check(row)
-    assert len({row.name for row in found}) == {"inputs": 5, "search": 2 * len(registry.available("retrieval"))}[what]
+    assert len({row.name for row in found}) == {"inputs": 9, "search": 2 * len(registry.available("retrieval"))}[what]
 
 
 def test_an_evaluation_is_measured():
@@ -106,7 +129,7 @@ def test_the_command_runs_from_any_folder(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert "{build,evaluate,inputs,search,search_million,train,all}" in done.stdout
+    assert "{build,encoders,evaluate,inputs,methods,search,search_million,train,all}" in done.stdout
 
 
 def test_the_command_prints_a_table_and_writes_every_figure(tmp_path, monkeypatch, capsys):

@@ -210,6 +210,14 @@ def test_export_that_differs_is_not_kept_and_the_old_one_stays(run, tmp_path, mo
     assert list(tmp_path.iterdir()) == [exported]
 
 
+def test_differences_are_relative_where_vectors_are_longer_than_1():
+    """Scores of vectors with learned lengths reach the hundreds, where float32 has no five decimals."""
+    scores = np.array([[400.0, -3.0], [0.5, 100.0]])
+    assert export._gap(scores + 1e-3, scores) == pytest.approx(1e-3 / 400)
+    assert export._gap(scores / 400 + 1e-3, scores / 400) == pytest.approx(1e-3)
+    assert not export._gap(scores * np.nan, scores) <= export.TOLERANCE
+
+
 def test_other_folders_are_left_alone(run, tmp_path):
     workdir, config, model, _ = run
     (tmp_path / "mine.txt").write_text("kept")

@@ -16,7 +16,7 @@ class Compositor(keras.layers.Layer):
         width: D, the width of the shared embedding.
 
     Attributes:
-        needs_image, needs_text: the fields of `Features` that it reads ("pooled", "tokens", "maps").
+        needs_image, needs_text: the fields of `Features` that it reads ("pooled", "tokens", "maps", "ids").
         needs_equal_width: True where the text encoder's width must be D.
         uses: what the query depends on.
         fuses: "features", or "tokens" where `pseudo_words(reference) -> insert_BSE` feeds the text encoder.
@@ -38,6 +38,9 @@ class Compositor(keras.layers.Layer):
         super().__init__(name=name, **kwargs)
         self.width = width
         self.built = True  # its layers build themselves; it is not called as one layer, so Keras would wait in vain
+
+    def check(self, reference, text):
+        """Raise ValueError where these `Features` do not fit, beyond what `needs_image` and `needs_text` say."""
 
     def compose(self, reference, text, training=False):
         """The query.

@@ -16,9 +16,10 @@ How to write a family (a file in `families/`; every `Family` in it is found by i
         unused=(r"token_embedding\..*",),  # every other tensor must be named here, also those of another encoder
     )
 
-One family is one encoder, its names those of `weights.named(encoder)`. Braces cut the source into equal parts along
-its first axis, before the transform. A transform is a name in `TRANSFORMS` or a function array -> array. A source with
-several encoders simply has several families: the command writes a file for each one that it detects.
+One family is one encoder or compositor, its names those of `weights.named` of it. Braces cut the source into equal
+parts along its first axis, before the transform. A transform is a name in `TRANSFORMS` or a function array -> array, or
+with braces array -> the parts. A source with several parts simply has several families: the command writes a file for
+each one that it detects.
 `encoder(state)` says how a config would make the encoder (sizes from shapes: `state[name].shape`); text encoders that
 cannot do with `make_assets(())` give "assets" as well. In a test: `weights.assign(encoder, apply(FAMILY, state))`.
 """
@@ -53,9 +54,28 @@ TRANSFORMS = {
 }
 
 
+# What PyTorch calls a layer's tensors: {its name: (our name, transform)}.
+DENSE = {"weight": ("kernel", "linear"), "bias": ("bias", "same")}
+CONV = {"weight": ("kernel", "conv"), "bias": ("bias", "same")}
+
+
+def layer_rules(members, layers):
+    """The rules of layers of one kind.
+
+    Args:
+        members: {the end of a source name: (the end of ours, transform)}.
+        layers: {our name: expression on the source's}.
+    """
+    return [
+        (rf"{source}\.{theirs}", f"{ours}/{name}", transform)
+        for ours, source in layers.items()
+        for theirs, (name, transform) in members.items()
+    ]
+
+
 @dataclass(frozen=True)
 class Family:
-    """The table of one kind of published file and one of our encoders.
+    """The table of one kind of published file and one of our encoders or compositors.
 
     Args:
         name: what `--family` calls it.
@@ -66,6 +86,13 @@ class Family:
         unused: expressions on the whole names of tensors that are left out on purpose.
         constants: (expression on our whole name, number) for weights that are in no published file, as the norms a
             later work put into a tower; only the command fills them in.
+        without: regular expressions; a source in which one of them matches some name fully is of another family.
+        prepare: state -> state, before anything else: what no rule can say, as a weight that the source holds in two.
+        kind: of the registry, "encoders" or "compositors".
+        features: of compositors: state -> (reference, text), the `Features` they are built with, as shapes.
+        tokenizer: of text encoders: what a config's `tokenizer_file` has to name.
+        settings: content of the `config.json` beside the tensors -> further arguments, which no tensor tells.
+        assumed: what is taken for granted in the place of these, in a few words.
     """
 
     name: str
@@ -75,10 +102,21 @@ class Family:
     rules: tuple
     unused: tuple = ()
     constants: tuple = ()
+    without: tuple = ()
+    prepare: Callable = dict
+    kind: str = "encoders"
+    features: Callable | None = None
+    tokenizer: str = ""
+    settings: Callable | None = None
+    assumed: str = ""
 
     def fits(self, names):
         """Whether a source with these names of tensors is of this family."""
-        return all(any(re.fullmatch(expression, name) for name in names) for expression in self.detect)
+
+        def found(expression):
+            return any(re.fullmatch(expression, name) for name in names)
+
+        return all(map(found, self.detect)) and not any(map(found, self.without))
 
 
 class Plan(NamedTuple):
@@ -127,7 +165,7 @@ def _expand(template):
 
 
 def apply(family, state):
-    """The family's encoder's arrays, {our name: array}: every tensor of the source is used or known to be unused.
+    """The arrays of the family's part, {our name: array}: every tensor of the source is used or known to be unused.
 
     Half precision becomes float32, which is exact; other kinds stay.
 
@@ -140,17 +178,22 @@ def apply(family, state):
     """
     arrays = {}
     for name, (targets, transform) in plan(family, state).uses.items():
-        change = TRANSFORMS[transform] if isinstance(transform, str) else transform
         array = _widened(np.asarray(state[name]))
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise UserError(f"{name} holds values that are not finite")
         try:
-            parts = np.split(array, len(targets)) if len(targets) > 1 else [array]
-            arrays |= {target: np.asarray(change(part), order="C") for target, part in zip(targets, parts, strict=True)}
+            parts = _parts(array, len(targets), transform)
+            arrays |= {target: np.asarray(part, order="C") for target, part in zip(targets, parts, strict=True)}
         except (ValueError, IndexError) as error:
             shape = list(array.shape)
             raise UserError(f"{name} {shape} cannot become {targets[0]} of family {family.name}: {error}") from error
     return arrays
+
+
+def _parts(array, count, transform):
+    if callable(transform):
+        return [transform(array)] if count == 1 else transform(array)
+    return map(TRANSFORMS[transform], np.split(array, count))
 
 
 def constants(family, wanted):
@@ -158,7 +201,7 @@ def constants(family, wanted):
 
     Args:
         family: `Family`.
-        wanted: {our name: shape} of all the encoder's weights.
+        wanted: {our name: shape} of all the part's weights.
     """
     return {
         name: np.full(shape, value, np.float32)

@@ -64,6 +64,21 @@ def read(source):
     raise UserError(f"{path} holds no weights that can be read: {_guess(start)}")
 
 
+def settings(source):
+    """The content of a Hugging Face folder's `config.json`; of any other source, {}.
+
+    Raises:
+        UserError: the file is none of JSON's objects.
+    """
+    path = Path(source) / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
 def _guess(start):
     text = start.lstrip().lower()
     if not start:

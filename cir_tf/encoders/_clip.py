@@ -6,8 +6,22 @@ Dimension key: B batch, H W C image.
 import numpy as np
 from keras import ops
 
+from cir_tf.transformer import gelu, quick_gelu
+
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": gelu}  # of OpenAI's models, and of most of LAION's
+
+
+def activation(name):
+    """The function of a name.
+
+    Raises:
+        ValueError: none of `ACTIVATIONS`.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"Activations are {' and '.join(ACTIVATIONS)}. Received: activation={name!r}.")
+    return ACTIVATIONS[name]
 
 
 def clip_pixels(image_BHWC, dtype):

@@ -116,7 +116,7 @@ class _Bottleneck(keras.layers.Layer):
             channels = conv.filters
             norm.build((None, None, None, channels))
         last = self.norms[-1].gamma
-        last.assign(ops.zeros_like(last))  # at the start, every block hands on its shortcut
+        last.assign(ops.zeros(last.shape))  # at the start, every block hands on its shortcut
 
     def call(self, x_BHWC, training=False):
         y_BHWC = x_BHWC

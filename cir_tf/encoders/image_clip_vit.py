@@ -7,10 +7,11 @@ h w patches.
 import keras
 from keras import ops
 
+from cir_tf.encoders._clip import activation as activation_of
 from cir_tf.encoders._clip import clip_pixels
 from cir_tf.encoders._images import fields
 from cir_tf.encoders.base import ImageEncoder
-from cir_tf.transformer import PreNormBlock, quick_gelu
+from cir_tf.transformer import PreNormBlock
 from cir_tf.types import Features
 
 VARIANTS = {
@@ -28,18 +29,19 @@ class ImageCLIPViT(ImageEncoder):
 
     Args:
         variant: a name of `VARIANTS`.
+        activation: "quick_gelu", as in OpenAI's models, or "gelu".
         sizes: other values for the fields of the variant: image_size and patch (sides in pixels), token_width (E),
             heads, layers, width (D).
 
     Raises:
-        ValueError: no such variant or size, or an image that its patches do not fill.
+        ValueError: no such variant, size or activation, or an image that its patches do not fill.
 
     Reference: Radford et al., ICML 2021, and the released code.
     """
 
     map_widths = ()
 
-    def __init__(self, variant="ViT-B/32", name="image_encoder", **sizes):
+    def __init__(self, variant="ViT-B/32", activation="quick_gelu", name="image_encoder", **sizes):
         super().__init__(name=name)
         sizes = fields(VARIANTS, variant, **sizes)
         self.image_size, self.patch = sizes["image_size"], sizes["patch"]
@@ -59,7 +61,9 @@ class ImageCLIPViT(ImageEncoder):
         )
         self.norm_pre = keras.layers.LayerNormalization(epsilon=1e-5, name="norm_pre")
         self.blocks = [
-            PreNormBlock(self.token_width, sizes["heads"], 4 * self.token_width, quick_gelu, name=f"block_{i}")
+            PreNormBlock(
+                self.token_width, sizes["heads"], 4 * self.token_width, activation_of(activation), name=f"block_{i}"
+            )
             for i in range(sizes["layers"])
         ]
         self.norm_post = keras.layers.LayerNormalization(epsilon=1e-5, name="norm_post")

@@ -7,7 +7,7 @@ import keras
 
 from cir_tf.bert import EPSILON, PostNormAttention, PostNormMLP, TextEmbedding, mask_bias
 from cir_tf.encoders._images import fields
-from cir_tf.encoders.base import TextEncoder
+from cir_tf.encoders.base import TextEncoder, read_text
 from cir_tf.types import Features
 from cir_tf.wordpiece import WordPieceTokenizer
 
@@ -60,6 +60,10 @@ class TextBert(TextEncoder):
     def make_assets(cls, texts):
         return {"vocabulary.txt": "\n".join(WordPieceTokenizer.vocabulary_of(texts))}
 
+    @classmethod
+    def read_assets(cls, path):
+        return {"vocabulary.txt": read_text(path, "vocab.txt", "vocabulary.txt")}
+
     def build(self, ids_shape):
         self.embedding.build((None, None))
         for layer in (self.norm, *self.blocks):
@@ -74,7 +78,7 @@ class TextBert(TextEncoder):
         for block in self.blocks:
             states.append(block(states[-1], bias, training=training))
         maps = tuple(states[tap] for tap in self.taps)
-        return Features(pooled_BE=states[-1][:, 0], tokens_BLE=states[-1], mask_BL=mask_BL, maps=maps)
+        return Features(states[-1][:, 0], states[-1], mask_BL, maps, ids_BL)
 
 
 class _Block(keras.layers.Layer):

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from cir_tf.bpe import BytePairTokenizer
+from cir_tf.bpe import BytePairTokenizer, read_merges
+from cir_tf.encoders._clip import activation as activation_of
 from cir_tf.encoders._images import fields
 from cir_tf.encoders.base import TextEncoder
-from cir_tf.transformer import PreNormBlock, quick_gelu
+from cir_tf.transformer import PreNormBlock
 from cir_tf.types import Features
 
 SMALL = {"token_width": 512, "heads": 8, "layers": 12, "context": 77}
@@ -35,20 +36,35 @@ class TextCLIP(TextEncoder):
         assets: files of the tokenizer, see `make_assets` and `cir_tf.bpe`.
         variant: a name of `VARIANTS`.
         vocabulary: rows of the token table; None: as many as the tokenizer has ids.
+        activation: "quick_gelu", as in OpenAI's models, or "gelu".
         sizes: other values for the fields of the variant: token_width (E), heads, layers, context (the largest L),
             width (D).
 
     Raises:
-        ValueError: no such variant or size; in a call, more tokens than the context has.
+        ValueError: no such variant, size or activation, or a table that is not this tokenizer's; in a call, more tokens
+            than the context has.
 
     Reference: Radford et al., ICML 2021, and the released code.
     """
 
-    def __init__(self, assets, variant="ViT-B/32", vocabulary=None, name="text_encoder", **sizes):
+    def __init__(
+        self,
+        assets,
+        variant="ViT-B/32",
+        vocabulary=None,
+        activation="quick_gelu",
+        name="text_encoder",
+        **sizes,
+    ):
         super().__init__(name=name)
         sizes = fields(VARIANTS, variant, **sizes)
         self.width, self.token_width, self.context = sizes["width"], sizes["token_width"], sizes["context"]
         self.tokenizer = BytePairTokenizer(assets, self.context)
+        if vocabulary and vocabulary > self.tokenizer.size:
+            raise ValueError(
+                f"Every row of the table is an id of the tokenizer. Received: vocabulary={vocabulary}, a tokenizer of "
+                f"{self.tokenizer.size} ids. Name the merges that came with the weights: tokenizer_file of the config."
+            )
         self.placeholder_id = self.tokenizer.placeholder_id
         self.embedding = keras.layers.Embedding(
             vocabulary or self.tokenizer.size,
@@ -61,7 +77,7 @@ class TextCLIP(TextEncoder):
                 self.token_width,
                 sizes["heads"],
                 4 * self.token_width,
-                quick_gelu,
+                activation_of(activation),
                 depth=sizes["layers"],
                 name=f"block_{i}",
             )
@@ -75,6 +91,10 @@ class TextCLIP(TextEncoder):
     def make_assets(cls, texts):
         """A tokenizer without merges, one token for each byte: what needs no published file."""
         return {"merges.txt": ""}
+
+    @classmethod
+    def read_assets(cls, path):
+        return read_merges(path)
 
     def build(self, ids_shape):
         self.positional_embedding = self.add_weight(

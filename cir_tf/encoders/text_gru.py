@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from cir_tf import glove
-from cir_tf.encoders.base import TextEncoder
+from cir_tf.encoders.base import TextEncoder, read_text, refuse_pseudo_words
 from cir_tf.layers import BatchNorm
 from cir_tf.treebank import TreebankTokenizer
 from cir_tf.types import Features
@@ -34,6 +34,7 @@ class TextGRU(TextEncoder):
             maximum with zero as well.
         unknown_singles: True, as published for FashionIQ and Shoes: outside training, a word that stood once in the
             training texts is the unknown word.
+        word_vectors: a GloVe file that the words start from when a run begins, see `start_from_glove`.
 
     Raises:
         ValueError: no such cell, or a state that two directions cannot share.
@@ -54,6 +55,7 @@ class TextGRU(TextEncoder):
         norm_epsilon=1e-5,
         padding_in_max=False,
         unknown_singles=False,
+        word_vectors="",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,7 +69,7 @@ class TextGRU(TextEncoder):
         self.tokenizer = TreebankTokenizer([word for word, _ in lines])
         self._is_single_V = np.array([False, *(int(count) < 2 for _, count in lines)])
         self.width, self.word_width = width, word_width
-        self.padding_in_max, self.unknown_singles = padding_in_max, unknown_singles
+        self.padding_in_max, self.unknown_singles, self.word_vectors = padding_in_max, unknown_singles, word_vectors
         self.embedding = keras.layers.Embedding(
             self.tokenizer.size, word_width, embeddings_initializer="glorot_uniform", name="embedding"
         )
@@ -80,6 +82,17 @@ class TextGRU(TextEncoder):
     def make_assets(cls, texts):
         counts = TreebankTokenizer.count(texts)
         return {"vocabulary.txt": "".join(f"{word}\t{count}\n" for word, count in counts.items())}
+
+    @classmethod
+    def read_assets(cls, path):
+        """A word per line, with a tab and its count, or without: then it counts as one that stood there often."""
+        lines = [line.partition("\t") for line in read_text(path, "vocabulary.txt").splitlines() if line]
+        return {"vocabulary.txt": "".join(f"{word}\t{count or 2}\n" for word, _, count in lines)}
+
+    def start(self):
+        if self.word_vectors:
+            known = self.start_from_glove(self.word_vectors, seed=int(np.random.randint(2**31)))
+            print(f"{known} of {len(self.tokenizer.vocabulary)} words start from {self.word_vectors}")
 
     def start_from_glove(self, path, cache="", seed=0):
         """Word vectors of a GloVe file; those of words it does not have are drawn from N(0, 0.09^2), as published.
@@ -100,11 +113,7 @@ class TextGRU(TextEncoder):
         return int(known_V.sum())
 
     def call(self, ids_BL, insert_BSE=None, training=False):
-        if insert_BSE is not None:
-            raise ValueError(
-                "This encoder has no placeholder for pseudo-words. Received: insert_BSE. "
-                "Use text_clip or text_bert with a compositor that fuses tokens."
-            )
+        refuse_pseudo_words(insert_BSE)
         mask_BL = ids_BL >= 0
         word_BL = ops.maximum(ids_BL, 0)
         if self.unknown_singles and not training:
@@ -136,6 +145,7 @@ class _Direction(keras.layers.Layer):
         columns = 4 if self.cell == "lstm" else 2  # of the matrix [W + H, columns H] that TensorFlow 1 starts as one
         uniform = keras.initializers.RandomUniform(*(sign * _limit(shape[-1], self.width, columns) for sign in (-1, 1)))
         common = {"return_sequences": True, "kernel_initializer": uniform, "recurrent_initializer": uniform}
+        common["dtype"] = self.dtype_policy  # whatever the policy is by now
         if self.cell == "lstm":
             self.network = keras.layers.LSTM(self.width, name="network", **common)
         else:

@@ -4,7 +4,7 @@ A score counts as the inner product in float64, rounded to float32; equal scores
 product only decides what it can decide within its own rounding error; the few pairs in doubt are scored in float64.
 
 Dimension key: Q queries, N gallery, K kept ranks, T accepted targets per query, G group, D shared embedding, P pairs;
-lower-case q: one block of Q.
+S strips, M entries of a strip; lower-case q: one block of Q.
 """
 
 import concurrent.futures
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cir_tf.retrieval.brute_force import NO_ENTRY, pair_keys, split_keys
+from cir_tf.retrieval.brute_force import NO_ENTRY, pair_keys, sort_keys, split_keys
 
 BLOCK_NUMBERS = 2**23  # scores held at a time: half of them are ranked while the others are computed
 HALF_STEP = 2.0**-24  # relative rounding error of float32
@@ -138,10 +138,11 @@ class _Block:
         """1 + the number of entries with smaller keys; 0 for `NO_ENTRY`."""
         _, exact_q = split_keys(key_q)
         surely_qN = self.score_qN > (exact_q + self.error_q)[:, None]
-        before_q = np.add.reduce(surely_qN.view(np.uint8), axis=1, dtype=np.uint32).astype(np.int64)
-        row_P, column_P = _places(surely_qN ^ (self.score_qN >= (exact_q - self.error_q)[:, None]))
-        near_q = np.bincount(row_P, minlength=len(key_q))
-        row_P, column_P = row_P[near_q[row_P] > 1], column_P[near_q[row_P] > 1]  # where it is one, it is the target
+        perhaps_qN = self.score_qN >= (exact_q - self.error_q)[:, None]
+        before_q, most_q = _counts(surely_qN), _counts(perhaps_qN)
+        doubtful = np.flatnonzero(most_q > before_q + 1)  # where it is one more, that is the target
+        row_P, column_P = _places(surely_qN[doubtful] ^ perhaps_qN[doubtful])
+        row_P = doubtful[row_P]
         first_P = self.keys(row_P, column_P) < key_q[row_P]
         before_q += np.bincount(row_P, weights=first_P, minlength=len(key_q)).astype(np.int64)
         return np.where(key_q == NO_ENTRY, 0, 1 + before_q)
@@ -150,7 +151,8 @@ class _Block:
         """The gallery rows of the first `keep` ranks, [q, keep]."""
         row_P, column_P = _places(self.at_least(self._reached(keep)))
         score_P = self.score_qN[row_P, column_P]
-        order_P = np.lexsort((-score_P, row_P))
+        key_P = sort_keys(score_P, row_P)
+        order_P = np.argsort(key_P << np.uint64(32) | key_P >> np.uint64(32))  # the row before the score
         row_P, column_P, score_P = row_P[order_P], column_P[order_P], score_P[order_P]
         # Neighbours that are too close to be told apart form a run, and runs are sorted by their exact scores.
         is_close_P = (row_P[1:] == row_P[:-1]) & (score_P[:-1] - score_P[1:] <= 2 * self.error_q[row_P[1:]])
@@ -167,10 +169,9 @@ class _Block:
     def _reached(self, keep):
         """What `keep` scores of each query reach: as many maxima of strips do, and these are few to choose from."""
         count = self.score_qN.shape[1]
-        width = count // max(1, min(STRIPS, count // keep))
-        top_qM = self.score_qN[:, :width].copy()
-        for start in range(width, count - width + 1, width):
-            np.maximum(top_qM, self.score_qN[:, start : start + width], out=top_qM)
+        strips = max(1, min(STRIPS, count // keep))
+        strips_qSM = self.score_qN[:, : count - count % strips].reshape(len(self.score_qN), strips, -1)
+        top_qM = strips_qSM.max(axis=1)
         from_end = -min(keep, count)
         return np.partition(top_qM, from_end, axis=1)[:, from_end]
 
@@ -194,6 +195,11 @@ def _over_blocks(query_QD, vectors_ND, exclude_Q, keep, rank):
             score_qN = np.matmul(query_QD[row_q], vectors_ND.T, out=memory_2qN[number % 2, : len(row_q)])
             jobs.append(pool.submit(work, row_q, score_qN))
         return Ranks(*map(np.concatenate, zip(*(job.result() for job in jobs), strict=True)))
+
+
+def _counts(mask_qN):
+    """How many are True in each row, int64; faster than a sum."""
+    return np.bitwise_count(np.packbits(mask_qN, axis=1)).sum(axis=1, dtype=np.int64)
 
 
 def _places(mask_qN):

@@ -11,6 +11,11 @@ from cir_tf.errors import UserError
 KEPT = 3
 
 
+def exist(folder):
+    """Whether a folder holds checkpoints, readable or not."""
+    return tf.train.get_checkpoint_state(str(folder)) is not None
+
+
 class Checkpoints:
     """The checkpoints of a work folder.
 

@@ -44,11 +44,31 @@ class Sizes(NamedTuple):
     evaluated_width: int = 640
     photo: tuple = (600, 400)  # width, height
     photo_to: int = 224
+    recipes: tuple = ()  # of `methods`; empty: all there are
+    narrow: bool = False  # towers of `encoders`, not of their published sizes
 
 
 FULL = Sizes(configs.DEFAULT, 3, 256, 256, 200, 6, 16_384, 512, 10, 512)
 SMALLEST = Sizes(
-    f"{configs.DEFAULT}:runlocal", 1, 8, 80, 2, 1, 60, 3, 2, 16, 2_000, 8, 80, ((9, 30, 20),) * 3, 16, (60, 40), 24
+    f"{configs.DEFAULT}:runlocal",
+    1,
+    8,
+    80,
+    2,
+    1,
+    60,
+    3,
+    2,
+    16,
+    2_000,
+    8,
+    80,
+    ((9, 30, 20),) * 3,
+    16,
+    (60, 40),
+    24,
+    (f"{configs.DEFAULT}:runlocal",),
+    True,
 )
 
 

@@ -20,17 +20,33 @@ def rows(sizes, repeat):
 
 def row(sizes, name, repeat):
     """A training step of the default recipe with one compositor, against the products of both towers and itself."""
-    config = configs.load(sizes.recipe, [f"compositor.name={name}"])
-    task = assemble.task(config, {"vocabulary.txt": "\n".join(WORDS)}, tf.distribute.get_strategy())
+    return step_row(f"train {name}", configs.load(sizes.recipe, [f"compositor.name={name}"]), sizes, repeat)
+
+
+def step_row(label, config, sizes, repeat, warm=lambda: None):
+    """A training step of a config, against its bare products.
+
+    Args:
+        label: the row's name begins so.
+        config: `ConfigDict`.
+        sizes, repeat: as for every benchmark.
+        warm: called after the first steps, before anything bare has run; what it returns stands in the row's name.
+    """
+    task = assemble.task(config, assemble.make_assets(config, WORDS), tf.distribute.get_strategy())
     model = task.retriever
     data = generated_triplets(sizes, model.text_encoder.tokenizer, model.image_encoder.image_size)
     batch = next(iter(triplets.batches(data, config.batch_size, config.seed, 0, config.augment)))
     task.build({key: value[:2] for key, value in batch.items()})
     iterator, steps = iter(tf.data.Dataset.from_tensors(batch).repeat()), tf.constant(sizes.steps)
+
+    def ours():
+        return len(task.train_steps(iterator, steps).numpy())
+
+    ours()
+    noted = warm()
     calls = products(model, batch)
-    label = f"train {name}, {sum(map(operations, calls)) / 1e9:.1f} GFLOP"
-    bare = bare_products(calls, sizes.steps)
-    return compare(label, "ms", lambda: len(task.train_steps(iterator, steps).numpy()), bare, repeat)
+    label = f"{label}, {sum(map(operations, calls)) / 1e9:.1f} GFLOP{noted or ''}"
+    return compare(label, "ms", ours, bare_products(calls, sizes.steps), repeat)
 
 
 def products(model, batch):

@@ -3,37 +3,31 @@
 import numpy as np
 import pytest
 
-from cir_tf import registry, weights
-from cir_tf.convert import apply, readers
-from cir_tf.convert.families import bert
-
 torch = pytest.importorskip("torch", reason="the convert extra is not installed")
 transformers = pytest.importorskip("transformers", reason="the convert extra is not installed")
+from tests.convert.reference import check, converted, shaken, texts  # noqa: E402
+
 TINY = {"hidden_size": 128, "num_hidden_layers": 3, "intermediate_size": 50, "vocab_size": 40}
 BASE = {"hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072, "vocab_size": 30522}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("sizes", [TINY, BASE], ids=["tiny", "base"])
+@pytest.mark.parametrize(
+    "sizes", [pytest.param(TINY, id="tiny"), pytest.param(BASE, id="base", marks=pytest.mark.slow)]
+)
 def test_hidden_states_equal_those_of_transformers(tmp_path, sizes):
     torch.manual_seed(1)
     config = transformers.BertConfig(**sizes, num_attention_heads=sizes["hidden_size"] // 64, initializer_range=0.1)
-    model = transformers.BertModel(config).eval()
+    model = shaken(transformers.BertModel(config))
     model.save_pretrained(tmp_path)
-    state = readers.read(tmp_path)[""]
     taps = (1, sizes["num_hidden_layers"])
-    encoder = registry.create("encoders", **bert.FAMILY.encoder(state), taps=taps)
-    ids_BL = np.random.default_rng(2).integers(5, sizes["vocab_size"], (3, 20)).astype("int32")
-    ids_BL[1, 13:] = -1
-    encoder(ids_BL)
-    weights.assign(encoder, apply(bert.FAMILY, state))
+    encoder = converted(tmp_path, taps=taps)
+    ids_BL = texts(sizes["vocab_size"], 20, (20, 13, 2), first=5)
+    is_word = torch.tensor(ids_BL >= 0)
     with torch.no_grad():
         read = model(
             input_ids=torch.tensor(np.maximum(ids_BL, 0), dtype=torch.long),
-            attention_mask=torch.tensor(ids_BL >= 0, dtype=torch.long),
+            attention_mask=is_word.long(),
             output_hidden_states=True,
         )
     for tap, got_BLE in zip(taps, encoder(ids_BL).maps, strict=True):
-        difference = np.abs(read.hidden_states[tap].numpy() - got_BLE)[ids_BL >= 0].max()
-        print(f"bert, width {sizes['hidden_size']}, layer {tap}: largest difference {difference:.1e}")
-        assert difference < 1e-4
+        check(f"layer {tap}", got_BLE.numpy()[ids_BL >= 0], read.hidden_states[tap][is_word])

@@ -11,7 +11,7 @@ import safetensors.numpy
 import cir_tf
 from cir_tf import assemble, weights
 from cir_tf.convert import __main__ as command
-from cir_tf.convert import families
+from cir_tf.convert import families, shapes
 from cir_tf.errors import run_command
 from tests.conftest import run_module
 from tests.convert import torch_file, toy
@@ -53,7 +53,7 @@ def load(path):
     """An encoder made as the file says and loaded from it."""
     arguments = note(path)["variant"]
     more = {"assets": {"vocabulary.txt": "a\nb\nc\nd\n"}} if arguments["name"] == "text_lstm" else {}
-    encoder, _ = assemble.encoder(arguments, **more)
+    encoder = assemble.part("encoders", arguments, **more)
     encoder(np.zeros([1, 2], np.int32) if more else np.zeros([1, 16, 16, 3]))
     weights.load(encoder, path)
     return {name: variable.numpy() for name, variable in weights.named(encoder).items()}
@@ -132,7 +132,7 @@ def test_a_part_is_chosen_by_key_or_prefix(capsys, tmp_path):
 
 def test_one_file_for_two_encoders_is_refused(capsys, tmp_path, source):
     code, _, line = run(capsys, source, "--to", tmp_path / "x.safetensors")
-    assert code == 2 and "several encoders (toy_image, toy_text): name a folder, or one with --family" in line
+    assert code == 2 and "several parts (toy_image, toy_text): name a folder, or one with --family" in line
     assert sorted(tmp_path.iterdir()) == [source]
 
 
@@ -140,7 +140,7 @@ def test_families_that_want_the_same_tensors_are_listed(capsys, tmp_path, source
     twin = toy.IMAGE.__class__(**{**vars(toy.IMAGE), "name": "twin"})
     monkeypatch.setattr(families, "everything", lambda: toy.FAMILIES | {"twin": twin})
     line = refused(capsys, tmp_path, source)
-    assert "toy_image, toy_text, twin all fit: choose one with --family" in line or "toy_image, twin" in line
+    assert "toy_image, toy_text, twin all fit: choose with --family" in line or "toy_image, twin" in line
 
 
 def test_the_wrong_family_is_told(capsys, tmp_path):
@@ -222,8 +222,8 @@ def test_nothing_is_written_unless_all_encoders_are_well(capsys, tmp_path):
 
 def test_an_encoder_takes_no_memory_to_be_checked():
     """A table of 4 TB: none of it is made."""
-    shapes = command.wanted_shapes({"name": "image_tiny", "image_size": 16, "widths": (1_000_000, 100_000)})
-    assert shapes["conv_1/kernel"] == (3, 3, 1_000_000, 100_000)
+    sizes = {"name": "image_tiny", "image_size": 16, "widths": (1_000_000, 100_000)}
+    assert shapes.wanted("encoders", sizes)["conv_1/kernel"] == (3, 3, 1_000_000, 100_000)
 
 
 def test_families_are_listed(capsys):

@@ -3,7 +3,7 @@ import pytest
 
 from cir_tf import weights
 from cir_tf.convert import apply
-from cir_tf.convert.families import resnet
+from cir_tf.convert.families import resnet, tirg
 from cir_tf.encoders.image_resnet import ImageResNet
 from cir_tf.errors import UserError
 from tests.encoders.numpy_nets import (
@@ -127,11 +127,11 @@ def test_tirg_checkpoint_gives_the_same_tower():
     plain = fill(shapes)
     state = {f"img_model.{name}": array for name, array in plain.items()}
     state |= {"img_model.fc.0.weight": np.ones((4, 24)), "a": np.ones(4), "text_model.lstm.bias_ih_l0": np.ones(8)}
-    found, expected = apply(resnet.TIRG, state), apply(resnet.FAMILY, plain)
+    found, expected = apply(tirg.IMAGE_TOWER, state), apply(resnet.FAMILY, plain)
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name], expected[name]) for name in found)
-    assert resnet.TIRG.fits(state) and not resnet.FAMILY.fits(state)
-    assert resnet.FAMILY.fits(plain) and not resnet.TIRG.fits(plain)
+    assert tirg.IMAGE_TOWER.fits(state) and not resnet.FAMILY.fits(state)
+    assert resnet.FAMILY.fits(plain) and not tirg.IMAGE_TOWER.fits(plain)
 
 
 @pytest.mark.parametrize(("variant", "bottleneck"), BOTTLENECK)
@@ -141,7 +141,7 @@ def test_sizes_are_read_from_the_file(variant, bottleneck):
     assert resnet.FAMILY.encoder(state) == expected
 
 
-@pytest.mark.parametrize(("family", "prefix"), [(resnet.FAMILY, ""), (resnet.TIRG, "img_model.")])
+@pytest.mark.parametrize(("family", "prefix"), [(resnet.FAMILY, ""), (tirg.IMAGE_TOWER, "img_model.")])
 def test_tensors_that_no_rule_knows_are_refused(family, prefix):
     shapes = torch_shapes(3, (1, 1, 1, 1), False) | {"layer1.0.se.weight": (3,)}
     with pytest.raises(UserError, match=r"layer1\.0\.se\.weight"):

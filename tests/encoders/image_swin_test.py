@@ -186,7 +186,7 @@ def test_newer_timm_names_a_merging_by_the_stage_it_starts():
 def test_comqueryformer_checkpoint_gives_the_same_tower():
     plain = fill(timm_shapes(SMALL["stem_width"], SMALL["blocks"], SMALL["heads"], 2))
     state = {f"image_transformer.{name}": array for name, array in plain.items()}
-    state |= {"image_linears.0.weight": np.ones((4, 4)), "text_transformer.encoder.layer.0.x": np.ones(4)}
+    state |= {"image_linears.0.weight": np.ones((4, 4)), "text_transformer.pooler.dense.bias": np.ones(4)}
     found, expected = apply(swin.COMQUERYFORMER, state), apply(swin.FAMILY, plain)
     assert found.keys() == expected.keys()
     assert swin.COMQUERYFORMER.fits(state) and not swin.FAMILY.fits(state)

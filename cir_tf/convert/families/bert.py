@@ -2,13 +2,11 @@
 
 import re
 
-from cir_tf.convert.base import Family, count
+from cir_tf.convert.base import DENSE, Family, count
 from cir_tf.wordpiece import SPECIAL
 
 BERT = r"(?:bert\.)?"
-LAYER = BERT + r"encoder\.layer\.(\d+)\."
 NORM = {"weight": "gamma", "bias": "beta", "gamma": "gamma", "beta": "beta"}
-DENSE = {"weight": ("kernel", "linear"), "bias": ("bias", "same")}
 
 
 def attention_rules(layer, attention, ours):
@@ -64,29 +62,40 @@ def sizes(state, prefix):
     }
 
 
+VOCABULARY = "the vocab.txt that came with it, or its folder"
+
+
 def placeholder_vocabulary(count):
     """Assets of so many pieces, in the place of the published vocabulary."""
     return {"vocabulary.txt": "\n".join([*SPECIAL, *(f"[{i}]" for i in range(len(SPECIAL), count))])}
 
 
-def _encoder(state):
-    words = next(array for name, array in state.items() if name.endswith("embeddings.word_embeddings.weight"))
-    assets = placeholder_vocabulary(words.shape[0])
-    return {"name": "text_bert", "variant": "bert_base", **sizes(state, BERT), "assets": assets}
+def encoder(state, prefix=BERT):
+    """How a config makes the text encoder of the tensors whose names begin with an expression."""
+    words = next(name for name in state if re.fullmatch(prefix + r"embeddings\.word_embeddings\.weight", name))
+    assets = placeholder_vocabulary(state[words].shape[0])
+    return {"name": "text_bert", "variant": "bert_base", **sizes(state, prefix), "assets": assets}
+
+
+def rules(prefix=BERT):
+    """Of the tensors whose names begin with an expression."""
+    tables, layer = prefix + r"embeddings\.", prefix + r"encoder\.layer\.(\d+)\."
+    return (
+        (tables + r"word_embeddings\.weight", "embedding/words/embeddings", "same"),
+        (tables + r"position_embeddings\.weight", "embedding/positions", "same"),
+        (tables + r"token_type_embeddings\.weight", "embedding/types", "same"),
+        *norm_rules(tables + "LayerNorm", "norm"),
+        *attention_rules(layer, "attention", r"block_\1/attention"),
+        *mlp_rules(layer, "", r"block_\1/mlp"),
+    )
 
 
 FAMILY = Family(
     name="bert",
     about="Hugging Face, BERT",
     detect=(BERT + r"embeddings\.word_embeddings\.weight", BERT + r"embeddings\.token_type_embeddings\.weight"),
-    encoder=_encoder,
-    rules=(
-        (BERT + r"embeddings\.word_embeddings\.weight", "embedding/words/embeddings", "same"),
-        (BERT + r"embeddings\.position_embeddings\.weight", "embedding/positions", "same"),
-        (BERT + r"embeddings\.token_type_embeddings\.weight", "embedding/types", "same"),
-        *norm_rules(BERT + r"embeddings\.LayerNorm", "norm"),
-        *attention_rules(LAYER, "attention", r"block_\1/attention"),
-        *mlp_rules(LAYER, "", r"block_\1/mlp"),
-    ),
+    encoder=encoder,
+    rules=rules(),
     unused=(BERT + r"embeddings\.position_ids", BERT + r"pooler\..*", r"cls\..*"),
+    tokenizer=VOCABULARY,
 )

@@ -6,9 +6,8 @@ LAVIS leaves the vision tower out of most of its files. Its names may come from 
 
 import re
 
-from cir_tf.convert.base import Family, count
+from cir_tf.convert.base import DENSE, Family, count
 from cir_tf.convert.families.bert import (
-    DENSE,
     NORM,
     attention_rules,
     mlp_rules,
@@ -26,7 +25,7 @@ EVA_LAYERS = {r"attn\.proj": "attention/output", r"mlp\.fc1": "mlp_in", r"mlp\.f
 BERT = r"Qformer\.bert\."
 LAYER = BERT + r"encoder\.layer\.(\d+)\."
 
-VISION = (r"ln_vision\..*", r"visual_encoder\..*")
+VISION = (r"(ln_vision|visual_encoder|visual|patch_embed|blocks)\..*", "cls_token|pos_embed")
 TABLES = (BERT + r"embeddings\.(word|position)_embeddings\.weight",)
 TEXT_BRANCH = (BERT + r"encoder\.layer\.\d+\.(intermediate|output)\..*",)
 QUERY_BRANCH = ("query_tokens", BERT + r"encoder\.layer\.\d+\.(crossattention|intermediate_query|output_query)\..*")
@@ -161,6 +160,7 @@ TEXT = Family(
         *mlp_rules(LAYER, "", r"block_\1/mlp"),
     ),
     unused=(*QUERY_BRANCH, *HEADS, *VISION, *TOWER_FILES),
+    tokenizer="vocab.txt of bert-base-uncased",
 )
 
 # The whole Q-Former is no encoder but a layer, `cir_tf.qformer.QFormer`, so that the command does not list it.

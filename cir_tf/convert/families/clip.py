@@ -1,12 +1,16 @@
 """OpenAI's CLIP: its archives, and what CLIP4Cir, MLCL and CaLa fine-tuned of it."""
 
+from cir_tf.bpe import placeholder_merges
 from cir_tf.convert.base import Family, count
 
+ASSUMED = "quick_gelu and heads of width 64, as in OpenAI's models; for others, add 'activation': 'gelu' and 'heads': …"
+MERGES = "the merges that came with it: bpe_simple_vocab_16e6.txt.gz of OpenAI, merges.txt of Hugging Face"
 UNUSED = (
     r"logit_scale",  # objectives have their own
     r"input_resolution|context_length|vocab_size",  # sizes, written into the archives as if they were weights
     r"(?:.*\.)?num_batches_tracked",
 )
+BLIP2 = (r"Qformer\..*",)  # takes its vision tower from such a file
 TEXT = r"token_embedding\..*|positional_embedding|text_projection|ln_final\..*|transformer\..*"
 STAGE, BLOCK = r"visual\.layer([1-4])\.(\d+)\.", r"stage_\1_block_\2/"
 
@@ -40,18 +44,53 @@ def _batch_norm(theirs, ours):
     ]
 
 
-def _vit_encoder(state):
-    grid = round((state["visual.positional_embedding"].shape[0] - 1) ** 0.5)
-    token_width, _, patch, _ = state["visual.conv1.weight"].shape
+def vit(patches, positions, layers, width):
+    """How a config makes the vision transformer.
+
+    Args:
+        patches: the convolution's tensor, [E, 3, patch, patch].
+        positions: the table, [1 + h w, E].
+        layers: number of blocks.
+        width: D.
+    """
+    token_width, _, patch, _ = patches.shape
     return {
         "name": "image_clip_vit",
-        "image_size": grid * patch,
+        "image_size": round((positions.shape[0] - 1) ** 0.5) * patch,
         "patch": patch,
         "token_width": token_width,
         "heads": token_width // 64,
-        "layers": count(state, r"visual\.transformer\.resblocks\.(\d+)\..*"),
-        "width": state["visual.proj"].shape[1],
+        "layers": layers,
+        "width": width,
     }
+
+
+def text(table, positions, layers, width):
+    """How a config makes the text tower; the published merges are no weights.
+
+    Args:
+        table: [vocabulary, E].
+        positions: [context, E].
+        layers: number of blocks.
+        width: D.
+    """
+    vocabulary, token_width = table.shape
+    return {
+        "name": "text_clip",
+        "assets": {"merges.txt": placeholder_merges(vocabulary)},
+        "vocabulary": vocabulary,
+        "token_width": token_width,
+        "heads": token_width // 64,
+        "layers": layers,
+        "context": positions.shape[0],
+        "width": width,
+    }
+
+
+def _vit_encoder(state):
+    layers = count(state, r"visual\.transformer\.resblocks\.(\d+)\..*")
+    tables = state["visual.conv1.weight"], state["visual.positional_embedding"]
+    return vit(*tables, layers, state["visual.proj"].shape[1])
 
 
 def _resnet_encoder(state):
@@ -67,17 +106,9 @@ def _resnet_encoder(state):
 
 
 def _text_encoder(state):
-    vocabulary, token_width = state["token_embedding.weight"].shape
-    return {
-        "name": "text_clip",
-        "assets": {"merges.txt": ""},  # the published merges are no weights
-        "vocabulary": vocabulary,
-        "token_width": token_width,
-        "heads": token_width // 64,
-        "layers": count(state, r"transformer\.resblocks\.(\d+)\..*"),
-        "context": state["positional_embedding"].shape[0],
-        "width": state["text_projection"].shape[1],
-    }
+    layers = count(state, r"transformer\.resblocks\.(\d+)\..*")
+    tables = state["token_embedding.weight"], state["positional_embedding"]
+    return text(*tables, layers, state["text_projection"].shape[1])
 
 
 VIT = Family(
@@ -93,6 +124,8 @@ VIT = Family(
         (r"visual\.proj", "projection/kernel", "same"),
     ),
     unused=(*UNUSED, TEXT),
+    without=BLIP2,
+    assumed=ASSUMED,
 )
 
 RESNET = Family(
@@ -115,6 +148,7 @@ RESNET = Family(
         ),
     ),
     unused=(*UNUSED, TEXT),
+    without=BLIP2,
 )
 
 TEXT_TOWER = Family(
@@ -130,4 +164,7 @@ TEXT_TOWER = Family(
         (r"text_projection", "projection/kernel", "same"),
     ),
     unused=(*UNUSED, r"visual\..*"),
+    without=BLIP2,
+    tokenizer=MERGES,
+    assumed=ASSUMED,
 )

@@ -1,11 +1,11 @@
-"""CLIP of Hugging Face folders. Their `config.json` must say `"hidden_act": "quick_gelu"`, as OpenAI's models do."""
+"""CLIP of Hugging Face folders. Their `config.json` tells what the tensors do not: the activation and the heads."""
 
-from cir_tf.convert.base import Family, count
+from cir_tf.convert.base import DENSE, Family, count
+from cir_tf.convert.families.clip import ASSUMED, MERGES, text, vit
 
 VISION, TEXT = r"(?:vision_model|visual_projection)\..*", r"(?:text_model|text_projection)\..*"
 UNUSED = (r"logit_scale", r".*\.position_ids")
 NORM = {"weight": "gamma", "bias": "beta"}
-DENSE = {"weight": ("kernel", "linear"), "bias": ("bias", "same")}
 
 
 def _blocks(tower):
@@ -29,36 +29,32 @@ def _norm(theirs, ours):
 
 
 def _vit_encoder(state):
-    token_width, _, patch, _ = state["vision_model.embeddings.patch_embedding.weight"].shape
-    grid = round((state["vision_model.embeddings.position_embedding.weight"].shape[0] - 1) ** 0.5)
-    return {
-        "name": "image_clip_vit",
-        "image_size": grid * patch,
-        "patch": patch,
-        "token_width": token_width,
-        "heads": token_width // 64,
-        "layers": count(state, r"vision_model\.encoder\.layers\.(\d+)\..*"),
-        "width": state["visual_projection.weight"].shape[0],
-    }
+    tables = (state[f"vision_model.embeddings.{name}_embedding.weight"] for name in ("patch", "position"))
+    layers = count(state, r"vision_model\.encoder\.layers\.(\d+)\..*")
+    return vit(*tables, layers, state["visual_projection.weight"].shape[0])
 
 
 def _text_encoder(state):
-    vocabulary, token_width = state["text_model.embeddings.token_embedding.weight"].shape
-    return {
-        "name": "text_clip",
-        "assets": {"merges.txt": ""},  # the published merges are no weights
-        "vocabulary": vocabulary,
-        "token_width": token_width,
-        "heads": token_width // 64,
-        "layers": count(state, r"text_model\.encoder\.layers\.(\d+)\..*"),
-        "context": state["text_model.embeddings.position_embedding.weight"].shape[0],
-        "width": state["text_projection.weight"].shape[0],
-    }
+    tables = (state[f"text_model.embeddings.{name}_embedding.weight"] for name in ("token", "position"))
+    layers = count(state, r"text_model\.encoder\.layers\.(\d+)\..*")
+    return text(*tables, layers, state["text_projection.weight"].shape[0])
+
+
+def _settings(tower):
+    """Of one tower's part of `config.json`; what is not in it is as in OpenAI's ViT-B/32, the library's default."""
+
+    def settings(content):
+        said = content.get(f"{tower}_config") or {}
+        activation = said.get("hidden_act", "quick_gelu")
+        heads = {"heads": said["num_attention_heads"]} if "num_attention_heads" in said else {}
+        return {"activation": activation, **heads}
+
+    return settings
 
 
 VIT = Family(
     name="clip_vit_transformers",
-    about="Hugging Face, CLIP with quick_gelu, vision transformer",
+    about="Hugging Face, CLIP, vision transformer",
     detect=(r"vision_model\.embeddings\.class_embedding", r"visual_projection\.weight"),
     encoder=_vit_encoder,
     rules=(
@@ -71,11 +67,13 @@ VIT = Family(
         (r"visual_projection\.weight", "projection/kernel", "linear"),
     ),
     unused=(*UNUSED, TEXT),
+    settings=_settings("vision"),
+    assumed=ASSUMED,
 )
 
 TEXT_TOWER = Family(
     name="clip_text_transformers",
-    about="Hugging Face, CLIP with quick_gelu, text tower",
+    about="Hugging Face, CLIP, text tower",
     detect=(r"text_model\.embeddings\.token_embedding\.weight", r"text_projection\.weight"),
     encoder=_text_encoder,
     rules=(
@@ -86,4 +84,7 @@ TEXT_TOWER = Family(
         (r"text_projection\.weight", "projection/kernel", "linear"),
     ),
     unused=(*UNUSED, VISION),
+    tokenizer=MERGES,
+    settings=_settings("text"),
+    assumed=ASSUMED,
 )

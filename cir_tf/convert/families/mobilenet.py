@@ -31,5 +31,6 @@ FAMILY = Family(
         (NET + r"Conv2d_(\d+)_pointwise/weights", r"pointwise_\1/conv/kernel", "same"),
         (NET + rf"Conv2d_(\d+)_(depthwise|pointwise)/BatchNorm/{STATISTIC}", r"\2_\1/norm/\3", "same"),
     ),
+    without=(r"attention\d/.*",),  # VAL's, which holds more
     unused=(NET + r"Logits/.*", r"global_step", r".*/(Momentum|RMSProp(_1)?|ExponentialMovingAverage)"),
 )

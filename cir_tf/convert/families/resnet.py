@@ -1,26 +1,29 @@
-"""ResNet-18 and -50 of torchvision, alone or in a TIRG checkpoint."""
+"""ResNet-18 and -50 of torchvision."""
 
 from cir_tf.convert.base import Family, count
 
 NORM = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def _rules(prefix):
+def rules(prefix):
+    """Of tensors whose names begin with an expression."""
     block, ours = prefix + r"layer(\d)\.(\d+)\.", r"stage_\1_block_\2/"
-    rules = [
+    found = [
         (prefix + r"conv1\.weight", "stem_conv/kernel", "conv"),
         (block + r"conv(\d)\.weight", ours + r"conv_\3/kernel", "conv"),
         (block + r"downsample\.0\.weight", ours + "shortcut_conv/kernel", "conv"),
     ]
     for theirs, name in NORM.items():
-        rules.append((prefix + rf"bn1\.{theirs}", f"stem_norm/{name}", "same"))
-        rules.append((block + rf"bn(\d)\.{theirs}", ours + rf"norm_\3/{name}", "same"))
-        rules.append((block + rf"downsample\.1\.{theirs}", ours + f"shortcut_norm/{name}", "same"))
-    return tuple(rules)
+        found.append((prefix + rf"bn1\.{theirs}", f"stem_norm/{name}", "same"))
+        found.append((block + rf"bn(\d)\.{theirs}", ours + rf"norm_\3/{name}", "same"))
+        found.append((block + rf"downsample\.1\.{theirs}", ours + f"shortcut_norm/{name}", "same"))
+    return tuple(found)
 
 
-def _encoder(prefix):
-    def encoder(state):
+def encoder(prefix):
+    """How a config makes the encoder of a state, in which its tensors' names begin with a prefix."""
+
+    def arguments(state):
         plain = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
         return {
             "name": "image_resnet",
@@ -29,28 +32,14 @@ def _encoder(prefix):
             "blocks": tuple(count(plain, rf"layer{stage}\.(\d+)\..*") for stage in (1, 2, 3, 4)),
         }
 
-    return encoder
-
-
-def _unused(prefix):
-    return (prefix + r"fc\..*", prefix + r".*\.num_batches_tracked")
+    return arguments
 
 
 FAMILY = Family(
     name="resnet",
     about="torchvision, ResNet-18 to -152",
     detect=(r"conv1\.weight", r"bn1\.running_mean", r"layer4\.0\.conv1\.weight"),
-    encoder=_encoder(""),
-    rules=_rules(""),
-    unused=_unused(""),
-)
-
-TIRG = Family(
-    name="tirg_image",
-    about="TIRG, image tower",
-    detect=(r"img_model\.conv1\.weight", r"img_model\.layer4\.0\.conv1\.weight"),
-    encoder=_encoder("img_model."),
-    rules=_rules(r"img_model\."),
-    # The last dense layer, `fc`, belongs to the compositor, and all without the prefix to other parts.
-    unused=(*_unused(r"img_model\."), r"(?!img_model\.).*"),
+    encoder=encoder(""),
+    rules=rules(""),
+    unused=(r"fc\..*", r".*\.num_batches_tracked"),
 )

@@ -33,6 +33,7 @@ FAMILY = Family(
         (UNIT + rf"conv(\d)/BatchNorm/{STATISTIC}", OURS + r"norm_\3/\4", "same"),
     ),
     unused=(NET + r"logits/.*", r"global_step", r"mean_rgb", r".*/(Momentum|RMSProp(_1)?|ExponentialMovingAverage)"),
+    without=(r"attention\d/.*",),  # VAL's, which holds more
     constants=(
         (r"map_norm_[23]/(gamma|moving_variance)", 1),
         (r"map_norm_[23]/(beta|moving_mean)", 0),

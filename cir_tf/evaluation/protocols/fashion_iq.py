@@ -40,8 +40,8 @@ PROTOCOLS = (
     _variant(ORIGINAL, "averaged", captions="both_orders_averaged"),  # SEARLE
     _variant(ORIGINAL, "averaged_capitalized", captions="both_orders_averaged_capitalized"),  # FTI4CIR
     _variant(ORIGINAL, "photo_reversed", captions="photo_reversed"),  # Pic2Word
-    _variant(ORIGINAL, "both_orders", captions="both_orders", exclude_reference=True),  # CoSMo's code
-    _variant(ORIGINAL, "both_orders_kept", captions="both_orders"),  # ComqueryFormer
+    _variant(ORIGINAL, "both_orders", captions="both_orders", exclude_reference=True),  # CoSMo's code, ComqueryFormer
+    _variant(ORIGINAL, "both_orders_kept", captions="both_orders"),
     _variant(UNION, "both_orders", captions="both_orders"),  # CoSMo's paper, ComqueryFormer with VAL's gallery
     _variant(UNION, "joined", captions="capitalized_and"),  # DQU-CIR, which also corrects spelling
 )
