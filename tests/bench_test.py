@@ -37,7 +37,13 @@ def test_a_training_step_is_measured():
 def test_a_recipes_step_is_measured_with_its_memory():
     (row,) = bench.rows("methods", SMALLEST, repeat=2)
     check(row)
-    assert re.fullmatch(r"emoji_edits/sum_tiny.py:runlocal, \d+\.\d GFLOP, [1-9]\d*\.\d GiB|.*, 0\.\d GiB", row.name)
+    assert re.fullmatch(r"emoji_edits/sum_tiny\.py:runlocal, \d+\.\d GFLOP, \d\.\d GiB", row.name)
+
+
+def test_a_recipe_that_cannot_be_measured_is_said_and_the_others_go_on(capsys):
+    sizes = SMALLEST._replace(recipes=("nowhere/none.py:runlocal", *SMALLEST.recipes))
+    assert len(list(bench.rows("methods", sizes, repeat=1))) == 1
+    assert "not measured: nowhere/none.py:runlocal: " in capsys.readouterr().err
 
 
 def test_towers_are_measured():

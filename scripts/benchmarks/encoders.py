@@ -1,10 +1,12 @@
 """Inference of each tower at its published size, against PyTorch in as many threads; random weights.
 
+Where other work is on the machine, PyTorch's threads wait for each other, ours do not; compare single threads there:
+TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 python scripts/bench.py encoders
+
 The references are transformers' Swin, BERT and EVA, and plain PyTorch for what it does not have: torchvision's, slim's
 and OpenAI's networks, and LSTMs. Of the largest towers, whose blocks are all alike, only a few blocks are run.
 """
 
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -85,11 +87,10 @@ def rows(sizes, repeat):
         UserError: PyTorch or transformers is not installed.
     """
     try:
-        import torch
+        import torch  # noqa: F401
         import transformers  # noqa: F401
     except ImportError as error:
         raise UserError(f"towers are compared with PyTorch's: pip install torch transformers ({error})") from error
-    torch.set_num_threads(os.cpu_count())
     return (row(sizes, name, repeat) for name in TOWERS)
 
 
@@ -107,7 +108,7 @@ def row(sizes, name, repeat):
         ours = ours_of(tower, arguments)
     bare = reference_of(tower, arguments)
     runs = (lambda: len(ours(inputs).pooled_BE.numpy()), lambda: bare(inputs))
-    return compare(f"encode {name}, batch {BATCH}", "items/s", *runs, repeat)
+    return compare(f"encode {name}, batch {BATCH}", "ms", *runs, repeat)
 
 
 def ours_of(tower, arguments):

@@ -4,14 +4,13 @@ Left out is what nothing reads: the last cross-modal layer of the text, both poo
 that the code has for the last dense layer of either side.
 """
 
-from cir_tf.convert.base import DENSE, Family, count
+from cir_tf.convert.base import CONV, DENSE, Family, count
 from cir_tf.convert.families import bert
 from cir_tf.types import Features
 
 IMAGE, TEXT = r"image_transformer\.", r"text_transformer\."
 LAYERS = 4
 TWICE = r"(text|image)_linear\..*"
-CONV = {"weight": ("kernel", "conv"), "bias": ("bias", "same")}
 
 
 def rules(layers=LAYERS):
