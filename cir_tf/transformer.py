@@ -94,8 +94,8 @@ class Attention(keras.layers.Layer):
             self._split(layer(x))
             for layer, x in ((self.query, query_BLE), (self.key, memory_BME), (self.value, memory_BME))
         )
-        score_BNLM = ops.einsum("blnh,bmnh->bnlm", query_BLNH, key_BMNH) / (self.width // self.heads) ** 0.5
-        score_BNLM = at_least_float32(score_BNLM)
+        query_BLNH = query_BLNH * (self.width // self.heads) ** -0.5  # there are fewer of them than of scores
+        score_BNLM = at_least_float32(ops.einsum("blnh,bmnh->bnlm", query_BLNH, key_BMNH))
         if bias is not None:
             score_BNLM = score_BNLM + ops.cast(bias, score_BNLM.dtype)
         weight_BNLM = ops.softmax(score_BNLM, axis=-1)

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(slow)
 
 
-def run_module(module, *arguments, data_dir=None, cwd=ROOT, timeout=180):
+def run_module(module, *arguments, data_dir=None, cwd=ROOT, timeout=600):
     """`python -m module arguments…` in a process of its own: the finished process, with its text output."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | ({"TFDS_DATA_DIR": str(data_dir)} if data_dir else {})
     command = [sys.executable, "-m", module, *map(str, arguments)]

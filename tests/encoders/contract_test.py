@@ -78,13 +78,15 @@ def test_pooled_vectors_have_the_declared_width(name):
 def test_permuting_the_batch_permutes_the_output(name):
     encoder = make(name)
     inputs = inputs_of(encoder, name)
-    np.testing.assert_allclose(pooled(encoder, inputs[[2, 0, 1]]), pooled(encoder, inputs)[[2, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(
+        pooled(encoder, inputs[[2, 0, 1]]), pooled(encoder, inputs)[[2, 0, 1]], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_batch_of_one_gives_the_same(name):
     encoder = make(name)
     inputs = inputs_of(encoder, name)
-    np.testing.assert_allclose(pooled(encoder, inputs[1:2]), pooled(encoder, inputs)[1:2], atol=1e-6)
+    np.testing.assert_allclose(pooled(encoder, inputs[1:2]), pooled(encoder, inputs)[1:2], rtol=1e-5, atol=1e-6)
 
 
 def test_every_trainable_weight_gets_a_finite_gradient(name):

@@ -6,9 +6,11 @@ from cir_tf import weights
 from cir_tf.bpe import placeholder_merges
 from cir_tf.convert import base
 from cir_tf.convert.families import clip
+from cir_tf.convert.shapes import wanted
 from cir_tf.encoders.text_clip import VARIANTS, TextCLIP
 from tests.encoders import clip_states as states
 from tests.golden import FILL, HP, policy
+from tests.lavis import size
 
 ASSETS = {"merges.txt": "t h\nr e\n"}
 SIZES = {"token_width": 128, "heads": 2, "layers": 2, "context": 16, "width": 5}
@@ -149,7 +151,6 @@ def test_saved_model_takes_texts(tmp_path):
         np.testing.assert_allclose(loaded.encode(texts), expected, atol=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "variant, visual, total",
     [
@@ -161,11 +162,10 @@ def test_saved_model_takes_texts(tmp_path):
     ],
 )
 def test_parameter_counts(variant, visual, total):
-    encoder = TextCLIP({"merges.txt": placeholder_merges(49408)}, variant)
-    encoder.build((None, None))
-    count = sum(int(np.prod(variable.shape)) for variable in encoder.trainable_variables)
+    merges = {"merges.txt": placeholder_merges(49408)}
+    count = size(wanted("encoders", {"name": "text_clip", "assets": merges, "variant": variant}))
     assert visual + count + 1 == total  # 1: the scale of the logits
     sizes = VARIANTS[variant]
     shapes = states.text(sizes["token_width"], 49408, 77, sizes["layers"], sizes["width"])
     assert len(shapes) == 150
-    assert sum(int(np.prod(shape)) for shape in shapes.values()) == count + 1
+    assert size(shapes) == count + 1

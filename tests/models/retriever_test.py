@@ -15,6 +15,7 @@ from cir_tf.types import Features
 from tests.golden import S
 
 TEXTS = ["make her a man", "with dark skin", "red"]
+HEADS = {"comqueryformer": {"heads": 2}}  # which share the six numbers of a token
 
 
 def make_image(phase=0.2, batch=3):
@@ -140,7 +141,7 @@ def test_compositor_that_fuses_tokens_feeds_the_text_encoder():
 
 @pytest.mark.parametrize("compositor", registry.available("compositors"))
 def test_graph_with_unknown_batch_and_length_equals_eager(compositor):
-    retriever = make(compositor)
+    retriever = make(compositor, **HEADS.get(compositor, {}))
     images = tf.TensorSpec([None, 8, 8, 3], "float32")
     in_graph = tf.function(
         lambda image, ids: retriever.query_vectors(image, ids),
