@@ -93,7 +93,10 @@ def test_a_run_killed_in_the_middle_ends_like_an_undisturbed_one(data_dir, tmp_p
         (("--speed=1",), "unknown argument --speed=1"),
         (("--config.dataset=nothing",), "there is no dataset 'nothing'"),
         (("--config.train_split=tran",), "has no split 'tran'; it has train, validation"),
-        (("--config.compositor.name=magic",), "There is no 'magic' among the compositors. Choose from: attribute_as_operator, "),
+        (
+            ("--config.compositor.name=magic",),
+            "There is no 'magic' among the compositors. Choose from: attribute_as_operator, ",
+        ),
         (("--config.optimizer.name=magic",), "'magic' is none of torch_sgd"),
         (("--config.evals=('magic',)",), "magic"),
         (("--config.strategy=magic",), "there is no strategy 'magic'"),

@@ -26,10 +26,6 @@ def filled(state, **sizes):
     return encoder
 
 
-def parameters(encoder):
-    return sum(int(np.prod(variable.shape)) for variable in encoder.trainable_variables)
-
-
 def test_pixels_are_normalised_as_published():
     encoder = build()
     image = (127.5 + HP((2, 12, 12, 3), 3, 127.5)).astype("float32")
