@@ -109,7 +109,7 @@ class Scorer:
         return source.open_builder(dataset, f"{subset}_gallery", self._config.data_dir)
 
     def _pictures(self, gallery):
-        folder = self._config.get("picture_store", "")  # as above
+        folder = self._config.picture_store
         return Pictures(gallery.encoded_N, self._model.image_encoder.image_size, self._config.fit, folder)
 
 

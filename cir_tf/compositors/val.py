@@ -31,7 +31,7 @@ class VAL(Compositor):
             None, as with ResNet: their variance is 2 / fan_in.
 
     Raises:
-        ValueError: no such activation, no level, or, at the first query, more levels than maps.
+        ValueError: no such activation, no level, or, in `check` and with a query, more levels than maps.
 
     Reference: Chen et al., CVPR 2020, section 3.2, and the released code, which multiplies the sigmoids of the two
     gates where the paper takes the sigmoid of their product.
@@ -63,6 +63,9 @@ class VAL(Compositor):
         norm = {"activation": activation, "momentum": norm_momentum, "epsilon": norm_epsilon, "stddev": stddev}
         self._arguments = {"mix": mix, "heads": heads, "dropout": dropout, "norm": norm}
         self.transformers = []
+
+    def check(self, reference, text):
+        self._named(reference)
 
     def compose(self, reference, text, training=False):
         maps = self._named(reference)

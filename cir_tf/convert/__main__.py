@@ -74,7 +74,7 @@ def convert(job, settings=None):
         UserError: a tensor too many, too few, or of another shape.
     """
     arrays = base.apply(job.family, job.state)
-    arguments = job.family.encoder(job.state)
+    arguments = job.family.part(job.state)
     if settings and job.family.settings:
         arguments |= job.family.settings(settings)
     features = job.family.features(job.state) if job.family.features else ()
@@ -163,7 +163,7 @@ def _targets(to, found):
 
 
 def _file_name(job):
-    name = job.family.encoder(job.state)["name"]
+    name = job.family.part(job.state)["name"]
     return f"compositor_{name}" if job.family.kind == "compositors" else name
 
 

@@ -6,7 +6,7 @@ How to write a family (a file in `families/`; every `Family` in it is found by i
         name="clip_vit",
         about="OpenAI CLIP, vision transformer",
         detect=(r"visual.class_embedding", r"visual.proj"),  # full-match expressions; each must find a tensor
-        encoder=lambda state: {"name": "image_clip_vit", "layers": count(state, r"visual\.blocks\.(\d+)\..*")},
+        part=lambda state: {"name": "image_clip_vit", "layers": count(state, r"visual\.blocks\.(\d+)\..*")},
         rules=(  # (full-match expression on the source's name, our name, transform); the first that fits counts
             (r"visual\.conv1\.weight", r"patches/kernel", "conv"),
             (r"visual\.blocks\.(\d+)\.fc\.weight", r"block_\1/mlp_in/kernel", "linear"),
@@ -81,7 +81,7 @@ class Family:
         name: what `--family` calls it.
         about: whose files these are, in a few words.
         detect: regular expressions; a source is of this family if each of them matches some name fully.
-        encoder: state -> {"name": …, arguments}, as in a config.
+        part: state -> {"name": …, arguments}, as in a config.
         rules: (expression on the whole source name, our name with groups and braces, transform).
         unused: expressions on the whole names of tensors that are left out on purpose.
         constants: (expression on our whole name, number) for weights that are in no published file, as the norms a
@@ -98,7 +98,7 @@ class Family:
     name: str
     about: str
     detect: tuple
-    encoder: Callable
+    part: Callable
     rules: tuple
     unused: tuple = ()
     constants: tuple = ()

@@ -11,7 +11,7 @@ def wanted(kind, arguments, features=()):
 
     Args:
         kind: "encoders" or "compositors".
-        arguments: as `Family.encoder` gives.
+        arguments: as `Family.part` gives.
         features: of a compositor: (reference, text), `Features` of shapes.
 
     Raises:

@@ -63,6 +63,14 @@ TOWERS = {
     "BLIP-2 EVA, 2 blocks": Tower(
         "image_blip2_vit", image_blip2_vit.VARIANTS["eva_g"] | {"layers": 2}, {**NARROW_VIT, "width": 8, "mlp_width": 9}
     ),
+    "EVA block, Q-Former": Tower(
+        "image_blip2",
+        {"variant": "eva_g", "tower": {"layers": 1}, "qformer": {}},
+        {
+            "tower": {**NARROW_VIT, "width": 8, "mlp_width": 9},
+            "qformer": {"width": 8, "heads": 2, "layers": 1, "mlp_width": 9, "queries": 3},
+        },
+    ),
     "Swin-T": Tower(
         "image_swin", image_swin.VARIANTS["swin_tiny"], {"stem_width": 4, "heads": (1, 1, 2, 2), "blocks": (1, 1, 1, 1)}
     ),

@@ -137,8 +137,9 @@ def test_levels_are_the_deepest_maps_from_shallow_to_deep():
         np.testing.assert_allclose(np.linalg.norm(named["level_1"], axis=1), 1, atol=1e-6)
     mean = maps[-1].mean((1, 2))
     close(named["level_1"], mean / np.linalg.norm(mean, axis=1, keepdims=True), atol=1e-6)
-    with pytest.raises(ValueError, match=r"Every level needs a map\. Received: levels=5, 4 maps"):
-        VAL(levels=5).compose(features, text)
+    for refuse in (VAL(levels=5).compose, VAL(levels=5).check):
+        with pytest.raises(ValueError, match=r"Every level needs a map\. Received: levels=5, 4 maps"):
+            refuse(features, text)
 
 
 def test_channels_that_heads_cannot_share_equally_are_parted_unevenly():

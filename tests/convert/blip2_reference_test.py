@@ -109,7 +109,7 @@ def test_tower_and_three_modes_equal_those_of_transformers(tmp_path, sizes):
     check("text mode, as an encoder", text_BLE.numpy()[is_word.numpy()], text_mode[is_word])
 
     family, state = blip2.LAYERS["qformer"], readers.read(file)["model"]
-    qformer = QFormer(sizes[0]["hidden_size"], **{**family.encoder(state), "vocabulary_size": sizes[1]["vocab_size"]})
+    qformer = QFormer(sizes[0]["hidden_size"], **{**family.part(state), "vocabulary_size": sizes[1]["vocab_size"]})
     qformer.build()
     weights.assign(qformer, apply(family, state))
     check("image mode", qformer(image.numpy())[0], image_mode)

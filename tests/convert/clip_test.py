@@ -25,7 +25,7 @@ def test_an_archive_becomes_both_towers(tmp_path, capsys, shapes, image):
         run_command(command.main, [str(tmp_path / "clip.safetensors"), "--to", f"{tmp_path}/towers/"])
     assert stopped.value.code == 0, capsys.readouterr().err
     for family in (clip.TEXT_TOWER, clip.VIT if shapes is VIT else clip.RESNET):
-        arguments = family.encoder(archive)
+        arguments = family.part(archive)
         encoder = registry.create("encoders", **arguments)
         size = getattr(encoder, "image_size", 0)
         encoder(np.zeros((1, size, size, 3)) if size else np.zeros((1, 3), "int32"))

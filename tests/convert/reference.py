@@ -51,7 +51,7 @@ def converted(source, family="", **changes):
     file = (source if source.is_dir() else source.parent) / f"{job.family.name}.safetensors"
     weights.write(file, arrays, {})
     del arrays  # of the largest towers, gigabytes
-    encoder = registry.create("encoders", **{**job.family.encoder(job.state), **changes})
+    encoder = registry.create("encoders", **{**job.family.part(job.state), **changes})
     size = getattr(encoder, "image_size", 0)
     encoder(np.zeros((1, size, size, 3)) if size else np.zeros((1, 3), "int32"))
     weights.load(encoder, file)

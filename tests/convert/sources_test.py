@@ -87,7 +87,7 @@ def test_blip2_takes_its_vision_tower_from_clips_file(tmp_path):
     assert command.main([*arguments, "--family", "blip2_image,blip2_text"]) == 0
     assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ["image_blip2", "text_bert"]
     family = families.everything()["blip2_image"]
-    encoder = assemble.part("encoders", family.encoder(both))
+    encoder = assemble.part("encoders", family.part(both))
     encoder(np.zeros((1, 8, 8, 3)))
     weights.load(encoder, tmp_path / "out" / "image_blip2.safetensors")
     found = weights.named(encoder)

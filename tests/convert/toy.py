@@ -9,7 +9,7 @@ IMAGE = Family(
     name="toy_image",
     about="a toy's image tower",
     detect=(r"visual\.conv\d+\.weight",),
-    encoder=lambda state: {
+    part=lambda state: {
         "name": "image_tiny",
         "image_size": 16,
         "widths": tuple(
@@ -29,7 +29,7 @@ TEXT = Family(
     name="toy_text",
     about="a toy's text tower",
     detect=(r"text\.words\.weight", r"text\.lstm\.weight_hh_l0"),
-    encoder=lambda state: {
+    part=lambda state: {
         "name": "text_lstm",
         "width": state["text.words.weight"].shape[1],
         "assets": {"vocabulary.txt": "".join(f"w{i}\n" for i in range(state["text.words.weight"].shape[0] - 1))},

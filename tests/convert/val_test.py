@@ -211,7 +211,7 @@ def test_with_mobilenet_the_parts_are_made_as_published():
     state = {"MobilenetV1/Conv2d_0/weights": np.ones((3, 3, 3, 2)), "attention0/r_weight": np.float32(1)}
     state |= {"attention0/weight": np.float32(0)}
     family = families.everything()["val"]
-    assert family.encoder(family.prepare(state)) == {
+    assert family.part(family.prepare(state)) == {
         "name": "val",
         "activation": "relu6",
         "stddev": 0.09,

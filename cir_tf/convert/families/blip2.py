@@ -134,7 +134,7 @@ VIT = Family(
     name="blip2_vit",
     about="LAVIS, BLIP-2's vision tower",
     detect=(ANY_TOWER, r"ln_vision\.weight"),
-    encoder=lambda state: {"name": "image_blip2_vit", **_tower(state)},
+    part=lambda state: {"name": "image_blip2_vit", **_tower(state)},
     rules=_vision_rules(),
     unused=("query_tokens", r"Qformer\.bert\..*", *HEADS, *TOWER_FILES),
 )
@@ -143,7 +143,7 @@ IMAGE = Family(
     name="blip2_image",
     about="LAVIS, BLIP-2's vision tower and the Q-Former's image mode",
     detect=(ANY_TOWER, r"ln_vision\.weight", "query_tokens"),
-    encoder=_image,
+    part=_image,
     rules=(*_vision_rules("tower/"), *_query_rules("qformer/")),
     unused=(*TABLES, *TEXT_BRANCH, *HEADS, *TOWER_FILES),
 )
@@ -152,7 +152,7 @@ TEXT = Family(
     name="blip2_text",
     about="LAVIS, BLIP-2's Q-Former as a text tower",
     detect=("query_tokens", BERT + r"embeddings\.word_embeddings\.weight"),
-    encoder=_text,
+    part=_text,
     rules=(
         *_table_rules("embedding"),
         *norm_rules(BERT + r"embeddings\.LayerNorm", "norm"),
@@ -169,7 +169,7 @@ LAYERS = {
         name="blip2_qformer",
         about="LAVIS, BLIP-2's Q-Former in all its modes",
         detect=TEXT.detect,
-        encoder=_qformer,
+        part=_qformer,
         rules=(*_query_rules(), *_table_rules("text"), *mlp_rules(LAYER, "", r"block_\1/text_mlp")),
         unused=(*HEADS, *VISION, *TOWER_FILES),
     )

@@ -115,7 +115,7 @@ VIT = Family(
     name="clip_vit",
     about="OpenAI CLIP and its fine-tunings, vision transformer",
     detect=(r"visual\.class_embedding", r"visual\.proj", r"visual\.conv1\.weight"),
-    encoder=_vit_encoder,
+    part=_vit_encoder,
     rules=(
         (r"visual\.conv1\.weight", "patches/kernel", "conv"),
         (r"visual\.(class_embedding|positional_embedding)", r"\1", "same"),
@@ -132,7 +132,7 @@ RESNET = Family(
     name="clip_resnet",
     about="OpenAI CLIP and its fine-tunings, ResNet with attention pool",
     detect=(r"visual\.attnpool\.positional_embedding", r"visual\.layer4\.0\.conv3\.weight"),
-    encoder=_resnet_encoder,
+    part=_resnet_encoder,
     rules=(
         (r"visual\.conv([1-3])\.weight", r"stem_conv_\1/kernel", "conv"),
         *_batch_norm(r"visual\.bn([1-3])", r"stem_norm_\1"),
@@ -155,7 +155,7 @@ TEXT_TOWER = Family(
     name="clip_text",
     about="OpenAI CLIP and its fine-tunings, text tower",
     detect=(r"token_embedding\.weight", r"text_projection", r"ln_final\.weight"),
-    encoder=_text_encoder,
+    part=_text_encoder,
     rules=(
         (r"token_embedding\.weight", "embedding/embeddings", "same"),
         (r"positional_embedding", r"positional_embedding", "same"),

@@ -56,7 +56,7 @@ VIT = Family(
     name="clip_vit_transformers",
     about="Hugging Face, CLIP, vision transformer",
     detect=(r"vision_model\.embeddings\.class_embedding", r"visual_projection\.weight"),
-    encoder=_vit_encoder,
+    part=_vit_encoder,
     rules=(
         (r"vision_model\.embeddings\.patch_embedding\.weight", "patches/kernel", "conv"),
         (r"vision_model\.embeddings\.class_embedding", "class_embedding", "same"),
@@ -75,7 +75,7 @@ TEXT_TOWER = Family(
     name="clip_text_transformers",
     about="Hugging Face, CLIP, text tower",
     detect=(r"text_model\.embeddings\.token_embedding\.weight", r"text_projection\.weight"),
-    encoder=_text_encoder,
+    part=_text_encoder,
     rules=(
         (r"text_model\.embeddings\.token_embedding\.weight", "embedding/embeddings", "same"),
         (r"text_model\.embeddings\.position_embedding\.weight", "positional_embedding", "same"),

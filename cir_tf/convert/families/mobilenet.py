@@ -23,7 +23,7 @@ FAMILY = Family(
     name="mobilenet",
     about="slim, MobileNet v1",
     detect=(NET + r"Conv2d_0/weights", NET + r"Conv2d_1_depthwise/depthwise_weights"),
-    encoder=_encoder,
+    part=_encoder,
     rules=(
         (NET + r"Conv2d_0/weights", "stem/conv/kernel", "same"),
         (NET + rf"Conv2d_0/BatchNorm/{STATISTIC}", r"stem/norm/\1", "same"),

@@ -39,7 +39,7 @@ FAMILY = Family(
     name="resnet",
     about="torchvision, ResNet-18 to -152",
     detect=(r"conv1\.weight", r"bn1\.running_mean", r"layer4\.0\.conv1\.weight"),
-    encoder=encoder(""),
+    part=encoder(""),
     rules=rules(""),
     unused=(r"fc\..*", r".*\.num_batches_tracked"),
 )

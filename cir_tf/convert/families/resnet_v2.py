@@ -20,7 +20,7 @@ FAMILY = Family(
     name="resnet_v2",
     about="slim, ResNet-50 v2",
     detect=(NET + r"conv1/weights", NET + r"postnorm/gamma", NET + r"block4/unit_1/bottleneck_v2/conv1/weights"),
-    encoder=_encoder,
+    part=_encoder,
     rules=(
         (NET + r"conv1/weights", "stem_conv/kernel", "same"),
         (NET + r"conv1/biases", "stem_conv/bias", "same"),

@@ -63,7 +63,7 @@ FAMILY = Family(
     name="swin",
     about="timm up to 0.6 and Microsoft's own files, Swin Transformer",
     detect=(r"layers\.0\.blocks\.0\.attn\.relative_position_bias_table", r"layers\.0\.downsample\.reduction\.weight"),
-    encoder=encoder(""),
+    part=encoder(""),
     rules=rules(""),
     unused=unused(""),
 )
@@ -72,7 +72,7 @@ NEWER = Family(
     name="swin_newer",
     about="timm from 0.8, Swin Transformer",
     detect=(r"layers\.0\.blocks\.0\.attn\.relative_position_bias_table", r"layers\.3\.downsample\.reduction\.weight"),
-    encoder=encoder(""),
+    part=encoder(""),
     rules=rules("", merge_offset=1),
     unused=unused(""),
 )
@@ -81,7 +81,7 @@ COMQUERYFORMER = Family(
     name="comqueryformer_image",
     about="ComqueryFormer, image tower",
     detect=(r"image_transformer\.layers\.0\.blocks\.0\.attn\.relative_position_bias_table",),
-    encoder=encoder("image_transformer."),
+    part=encoder("image_transformer."),
     rules=rules(r"image_transformer\."),
     # METER's copy of timm builds a classifier that nothing calls; the rest is the other two families'.
     unused=(*unused(r"image_transformer\."), r"(?!image_transformer\.).*"),

@@ -40,7 +40,7 @@ def _compositor(name, about, detect, rules, without=()):
         name=name if name.startswith("tirg") else f"tirg_{name}",
         about=about,
         detect=(r"img_model\.fc\.0\.weight", *detect),
-        encoder=lambda state: {"name": name, "width": state["img_model.fc.0.weight"].shape[0]},
+        part=lambda state: {"name": name, "width": state["img_model.fc.0.weight"].shape[0]},
         rules=(*layer_rules(DENSE, {"image_dense": r"img_model\.fc\.0"}), *rules),
         unused=(rf"{IMAGE}(?!fc\.).*", rf"{TEXT}.*", SCALE, COUNTS),
         without=without,
@@ -53,7 +53,7 @@ IMAGE_TOWER = Family(
     name="tirg_image",
     about="TIRG, image tower",
     detect=(r"img_model\.conv1\.weight", r"img_model\.layer4\.0\.conv1\.weight"),
-    encoder=resnet.encoder("img_model."),
+    part=resnet.encoder("img_model."),
     rules=resnet.rules(IMAGE),
     unused=(LAST, rf"{TEXT}.*", COMPOSERS, SCALE, COUNTS),
 )
@@ -62,7 +62,7 @@ TEXT_TOWER = Family(
     name="tirg_text",
     about="TIRG, text tower",
     detect=(r"text_model\.embedding_layer\.weight", r"text_model\.lstm\.weight_ih_l0"),
-    encoder=_text_encoder,
+    part=_text_encoder,
     rules=(
         (TEXT + r"embedding_layer\.weight", "embedding/embeddings", "same"),
         (TEXT + r"lstm\.weight_ih_l0", "input_gates/kernel", "linear"),

@@ -112,7 +112,7 @@ def _tower(name, about, slim, *rules):
         about=about,
         detect=(*slim.FAMILY.detect, LEVEL + "r_weight"),
         prepare=_prepare,
-        encoder=slim.FAMILY.encoder,
+        part=slim.FAMILY.part,
         rules=(*slim.FAMILY.rules, *rules),
         unused=(LEVEL + ".*", RNN, PROJECTION, *LOST),
     )
@@ -131,7 +131,7 @@ TEXT_TOWER = Family(
     about="VAL, text tower",
     detect=(TEXT + "token_embedding_weights", r"projection/text/weights"),
     prepare=_prepare,
-    encoder=_text_encoder,
+    part=_text_encoder,
     rules=(
         (TEXT + "token_embedding_weights", "embedding/embeddings", "same"),
         (TEXT + r"bidirectional_lstm/forward/init_state_0", "forward/initial_memory", "same"),
@@ -150,7 +150,7 @@ COMPOSITOR = Family(
     about="VAL",
     detect=(LEVEL + "r_weight", LEVEL + "Conv_3/weights"),
     prepare=_prepare,
-    encoder=_compositor,
+    part=_compositor,
     rules=tuple(rule for level in range(3) for rule in _level_rules(level)),
     unused=(TOWER, RNN, PROJECTION, *LOST),
     kind="compositors",
