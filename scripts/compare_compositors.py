@@ -113,11 +113,9 @@ def table_of(runs, recipe, before):
     rows = rows_of(runs, recipe)
     if not rows:
         return before
-    lines = [
-        f"{steps} steps each, seeds {', '.join(map(str, seeds))} as far as there are figures; R@1 in percent with 95 % "
-        "interval over queries.",
-        "",
-    ]
+    several = f"seeds {', '.join(map(str, seeds))} as far as there are figures"
+    said = several if len(seeds) > 1 else f"seed {seeds[0]}"
+    lines = [f"{steps} steps each, {said}; R@1 in percent with 95 % interval over queries.", ""]
     kinds = sorted(rows[0]["cells"][protocols[0]]["groups"])
     heads = [f"{protocols[0]} R@1", "R@10", *kinds, *(f"{protocol} R@1" for protocol in protocols[1:])]
     if len(seeds) > 1:

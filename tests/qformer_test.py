@@ -18,7 +18,7 @@ IDS = np.array([[1, 4, 5, 2], [1, 7, 2, -1]])
 
 def tiny(**changes):
     """Built in the current precision."""
-    made = QFormer(6, **{**FAMILY.encoder(STATE), "heads": 2, "vocabulary_size": 11, "dropout": 0.0, **changes})
+    made = QFormer(6, **{**FAMILY.part(STATE), "heads": 2, "vocabulary_size": 11, "dropout": 0.0, **changes})
     made.build()
     return made
 
@@ -152,7 +152,7 @@ def test_heads_and_language_model_are_known_and_unused():
     state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in names.items()}
     assert FAMILY.fits(state)
     got = {name: array.shape for name, array in apply(FAMILY, state).items()}
-    assert got == weights.planned(lambda: built(QFormer(1024, **FAMILY.encoder(state))))
+    assert got == weights.planned(lambda: built(QFormer(1024, **FAMILY.part(state))))
 
 
 def test_an_unknown_size_is_refused():

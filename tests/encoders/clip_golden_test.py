@@ -21,7 +21,7 @@ TEXT_FEATURES = np.array(
 def converted(family, state):
     """The family's encoder in float64, with the state's weights."""
     with policy("float64"):
-        encoder = registry.create("encoders", **family.encoder(state))
+        encoder = registry.create("encoders", **family.part(state))
     size = getattr(encoder, "image_size", None)
     encoder(np.zeros((1, size, size, 3)) if size else np.zeros((1, 3), "int32"))
     weights.assign(encoder, base.apply(family, state))

@@ -17,7 +17,7 @@ QFORMER = {"width": 8, "layers": 3, "mlp_width": 16, "queries": 3, "words": 11, 
 
 
 def arguments(family, state, **changes):
-    return {key: value for key, value in {**family.encoder(state), **changes}.items() if key != "name"}
+    return {key: value for key, value in {**family.part(state), **changes}.items() if key != "name"}
 
 
 def tower(state, heads=2):

@@ -90,7 +90,7 @@ def test_slims_decay_moves_the_statistics():
 
 def test_sizes_are_read_from_the_file():
     state = fill(slim_shapes(**SMALL))
-    assert mobilenet.FAMILY.encoder(state) == {"name": "image_mobilenet", **SMALL}
+    assert mobilenet.FAMILY.part(state) == {"name": "image_mobilenet", **SMALL}
     assert mobilenet.FAMILY.fits(state)
 
 

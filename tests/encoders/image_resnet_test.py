@@ -138,7 +138,7 @@ def test_tirg_checkpoint_gives_the_same_tower():
 def test_sizes_are_read_from_the_file(variant, bottleneck):
     state = fill(torch_shapes(5, (1, 3, 1, 2), bottleneck))
     expected = {"name": "image_resnet", "variant": variant, "stem_width": 5, "blocks": (1, 3, 1, 2)}
-    assert resnet.FAMILY.encoder(state) == expected
+    assert resnet.FAMILY.part(state) == expected
 
 
 @pytest.mark.parametrize(("family", "prefix"), [(resnet.FAMILY, ""), (tirg.IMAGE_TOWER, "img_model.")])

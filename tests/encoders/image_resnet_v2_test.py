@@ -134,7 +134,7 @@ def test_slims_decay_moves_the_statistics():
 
 def test_sizes_are_read_from_the_file():
     state = fill(slim_shapes(5, (1, 3, 1, 2)))
-    assert resnet_v2.FAMILY.encoder(state) == {"name": "image_resnet_v2", "stem_width": 5, "blocks": (1, 3, 1, 2)}
+    assert resnet_v2.FAMILY.part(state) == {"name": "image_resnet_v2", "stem_width": 5, "blocks": (1, 3, 1, 2)}
     assert resnet_v2.FAMILY.fits(state)
 
 

@@ -206,7 +206,7 @@ def test_sizes_are_read_from_the_file(family):
         prefix + name: array
         for name, array in fill(timm_shapes(SMALL["stem_width"], SMALL["blocks"], SMALL["heads"], 3)).items()
     }
-    assert family.encoder(state) == {"name": "image_swin", "image_size": 96, **SMALL}
+    assert family.part(state) == {"name": "image_swin", "image_size": 96, **SMALL}
 
 
 def test_mixed_precision_is_finite():

@@ -19,7 +19,7 @@ IDS = np.array([[2, 4, 5, 10, 3], [2, 7, 3, -1, -1]])
 
 
 def arguments(table, state, **changes):
-    return {key: value for key, value in {**table.encoder(state), "heads": 2, **changes}.items() if key != "name"}
+    return {key: value for key, value in {**table.part(state), "heads": 2, **changes}.items() if key != "name"}
 
 
 def loaded(table, state, **changes):
@@ -96,7 +96,7 @@ def test_names_without_the_prefix_and_old_names_of_norms_are_known():
     ours, expected = apply(family.FAMILY, renamed), apply(family.FAMILY, STATE)
     assert ours.keys() == expected.keys()
     assert all(np.array_equal(ours[name], expected[name]) for name in ours)
-    assert family.FAMILY.encoder(renamed) == family.FAMILY.encoder(STATE)
+    assert family.FAMILY.part(renamed) == family.FAMILY.part(STATE)
 
 
 def shapes_of(**kwargs):
