@@ -97,10 +97,11 @@ def test_every_product_of_a_step_is_counted():
         def __init__(self):
             super().__init__()
             self.conv, self.dense = TorchConv2D(7, 3, strides=2), TorchDense(5)
+            self.same = keras.layers.Conv2D(2, 5, padding="same", use_bias=False)  # as large as the map
 
         def call(self, inputs, training=False):
             for image in (inputs["reference_image"], inputs["target_image"]):
-                self.dense(self.conv(image))
+                self.same(self.dense(self.conv(image)))
 
     batch = {
         "reference_image": tf.ones([2, 8, 6, 3]),
@@ -111,10 +112,12 @@ def test_every_product_of_a_step_is_counted():
     model(batch)
     calls = train.products(model, batch)
     places = 2 * 4 * 3
-    conv = ((2, 10, 8, 3), (3, 3, 3, 7), (2, 4, 3, 7), (2, 2))  # with its padding
-    dense = ((2, 4, 3, 7), (7, 5), (2, 4, 3, 5), None)
-    assert [tuple(part and tuple(part) for part in call) for call in calls] == [conv, dense] * 2
-    expected = [2 * 2 * places * 27 * 7, 2 * 3 * places * 7 * 5]  # no gradient of the pictures
+    conv = ((2, 10, 8, 3), (3, 3, 3, 7), (2, 4, 3, 7), ((2, 2), "VALID"))  # its padding is in the input
+    dense = ((2, 4, 3, 7), (7, 5), (2, 4, 3, 5), ())
+    same = ((2, 4, 3, 5), (5, 5, 5, 2), (2, 4, 3, 2), ((1, 1), "SAME"))
+    assert [tuple(map(tuple, call)) for call in calls] == [conv, dense, same] * 2
+    # No gradient of the pictures.
+    expected = [2 * 2 * places * 27 * 7, 2 * 3 * places * 7 * 5, 2 * 3 * places * 125 * 2]
     assert [train.operations(call) for call in calls] == expected * 2
     assert train.bare_products(calls, 4)() == 4
 

@@ -50,13 +50,18 @@ def step_row(label, config, sizes, repeat, warm=lambda: None):
 
 
 def products(model, batch):
-    """Every call of a dense or convolution layer in a forward pass: [(input, kernel, output shape, strides)]."""
+    """Every call of a dense or convolution layer in a forward pass.
+
+    Returns:
+        [(input's shape, kernel's, output's, how)]; how: (strides, padding) of a convolution, else ().
+    """
     calls = []  # one step too many of a recurrent layer: Keras takes the first twice, to learn the shapes
 
     def recorded(call):
         def record(layer, inputs, *args, **kwargs):
             output = call(layer, inputs, *args, **kwargs)
-            calls.append((inputs.shape, layer.kernel.shape, output.shape, getattr(layer, "strides", None)))
+            how = (layer.strides, layer.padding.upper()) if isinstance(layer, keras.layers.Conv2D) else ()
+            calls.append((inputs.shape, layer.kernel.shape, output.shape, how))
             return output
 
         return record
@@ -76,13 +81,13 @@ def operations(call):
 
 def bare_products(calls, steps):
     """A function that does the products of `steps` steps, forward and backward, and nothing else."""
-    operands = [(tf.random.normal(x), 0.1 * tf.random.normal(kernel), strides) for x, kernel, _, strides in calls]
+    operands = [(tf.random.normal(x), 0.1 * tf.random.normal(kernel), how) for x, kernel, _, how in calls]
 
-    def gradients(x, kernel, strides):
+    def gradients(x, kernel, how):
         wanted = [kernel] if x.shape[-1] == 3 else [x, kernel]
         with tf.GradientTape() as tape:
             tape.watch(wanted)
-            y = tf.nn.conv2d(x, kernel, strides, "VALID") if strides else tf.reshape(x, [-1, x.shape[-1]]) @ kernel
+            y = tf.nn.conv2d(x, kernel, *how) if how else tf.reshape(x, [-1, x.shape[-1]]) @ kernel
         return tape.gradient(y, wanted, output_gradients=y)
 
     step = tf.function(lambda: [gradients(*each) for each in operands])
