@@ -44,7 +44,6 @@ NEEDS = {
 }
 # Besides every compositor as it is: what a changed argument shows.
 VARIANTS = {
-    "val_even": {"compositor.name": "val", "compositor.levels": 2, "compositor.mix": (1.0, 1.0)},
     "val_semi_hard": {"compositor.name": "val", "compositor.levels": 2, "objective.name": "semi_hard"},
     "tirg_even": {"compositor.name": "tirg", "compositor.mix": (1.0, 1.0)},
     "sum_unmoved": {"compositor.name": "sum", "augment.shift_pixels": 0},

@@ -18,7 +18,8 @@ another than it searches with; and in the text's projection, which starts there 
 --config.image_encoder.weights=FILE starts from ImageNet: slim's `mobilenet_v1_1.0_224`, by python -m cir_tf.convert.
 GloVe: --config.text_encoder.word_vectors=FILE --config.text_encoder.word_width=300
 
-Cost: MobileNet at 224 pixels, forward and backward, on two pictures of each of 2,560,000 pairs. Not timed by us.
+Cost: MobileNet at 224 pixels, forward and backward, on two pictures of each of 2,560,000 pairs. A step
+took 7 s on two CPU cores (docs/training.md).
 
 python -m cir_tf.train --config=configs/fashion200k/val_mobilenet.py
 """

@@ -45,8 +45,9 @@ def row(recipe, sizes, repeat):
         [sys.executable, "-m", __spec__.name, asked], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise UserError(f"{recipe}: {said[0]}")
+        killed = f"ended by signal {-done.returncode}, 9 for want of memory"
+        said = killed if done.returncode < 0 else (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise UserError(f"{recipe}: {said}")
     made = json.loads(done.stdout.splitlines()[-1])
     return Row(*made[:2], *map(np.array, made[2:]))
 
