@@ -22,7 +22,7 @@ with variance 2 / fan_in.
 --config.text_encoder.word_vectors=glove.42B.300d.txt --config.text_encoder.word_width=300
 
 Cost: ResNet-50 at 256 pixels, forward and backward, on two pictures of each of 480,000 pairs. A
-step took 48 s on two CPU cores (docs/training.md).
+step of FashionIQ's recipe, which is of the same size, took 48 s on two CPU cores (docs/training.md).
 
 python -m cir_tf.train --config=configs/shoes/val_resnet50v2.py
 """
