@@ -99,8 +99,9 @@ class Endpoints(tf.Module):
         if kind == "scann":
             self._index, find = ScannIndex().build(vectors_ND, ids).packed()
         else:
-            self._index = tf.Variable(vectors_ND, trainable=False, name="gallery")
-            find = lambda query_BD, k: tf.math.top_k(tf.matmul(query_BD, self._index, transpose_b=True), k)[::-1]  # noqa: E731
+            # Stored as [D, N]: on a CPU the product with a transposed gallery takes two to five times as long.
+            self._index = tf.Variable(np.transpose(vectors_ND), trainable=False, name="gallery")
+            find = lambda query_BD, k: tf.math.top_k(tf.matmul(query_BD, self._index), k)[::-1]  # noqa: E731
         ids_and_none, count = tf.constant([*ids, ""]), len(ids)
 
         @tf.function(input_signature=[self._images, self._texts, tf.TensorSpec([], tf.int32, "k")])

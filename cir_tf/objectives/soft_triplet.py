@@ -97,7 +97,7 @@ class _GivenSeed(keras.random.SeedGenerator):
         self.seed = seed
 
     def next(self, ordered=True):
-        return self.seed
+        return ops.cast(self.seed, "uint32" if keras.config.backend() == "jax" else "int32")
 
 
 build = SoftTriplet

@@ -8,39 +8,22 @@ from cir_tf import config as configs
 from cir_tf.convert import __main__ as command
 
 torch = pytest.importorskip("torch", reason="the convert extra is not installed")
+from scripts.benchmarks import _torch_convolutions  # noqa: E402
+
 nn = torch.nn
 WORDS = ("black", "blue", "dress", "mini", "red")
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
-class Block(nn.Module):
-    def __init__(self, before, width, stride):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(before, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
-        changes = stride > 1 or before != width
-        shortcut = (nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width)) if changes else ()
-        self.downsample = nn.Sequential(*shortcut)
+class ResNet(_torch_convolutions.ResNet):
+    """With TIRG's dense layer, which has another name than torchvision's."""
 
-    def forward(self, x):
-        y = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(y)) + self.downsample(x)).relu()
-
-
-class ResNet(nn.Module):
     def __init__(self, stem, width):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, stem, 7, 2, 3, bias=False), nn.BatchNorm2d(stem)
-        before = stem
-        for stage in range(4):
-            wide, stride = stem * 2**stage, 1 if stage == 0 else 2
-            setattr(self, f"layer{stage + 1}", nn.Sequential(Block(before, wide, stride), Block(wide, wide, 1)))
-            before = wide
-        self.fc = nn.Sequential(nn.Linear(before, width))
+        super().__init__(stem, (2, 2, 2, 2), bottleneck=False)
+        self.fc = nn.Sequential(nn.Linear(8 * stem, width))
 
     def last_map(self, x):
-        x = nn.functional.max_pool2d(self.bn1(self.conv1(x)).relu(), 3, 2, 1)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return super().forward(x)[-1]
 
     def forward(self, x):
         return self.fc(self.last_map(x).mean((2, 3)))
