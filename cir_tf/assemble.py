@@ -1,6 +1,7 @@
 """A config's names become parts: the only caller of `registry.create`."""
 
 import hashlib
+import inspect
 import re
 from pathlib import Path
 
@@ -18,7 +19,32 @@ from cir_tf.training import optimizers, schedules
 from cir_tf.training.checkpoints import Checkpoints
 from cir_tf.training.task import RetrievalTask, values
 
+KINDS = {  # of the config's groups, in the registry
+    "image_encoder": "encoders",
+    "text_encoder": "encoders",
+    "compositor": "compositors",
+    "objective": "objectives",
+    "sampler": "samplers",
+    "index": "retrieval",
+}
 AVERAGES_START = "restored", "initial"  # from the weights that training starts with, or from those drawn before
+
+
+def arguments_of(group, name):
+    """What the part of that name can be given in a group of the config: a set of names; None: there is no such part."""
+    named = {"optimizer": optimizers.OPTIMIZERS, "schedule": schedules.SCHEDULES}
+    try:
+        made = named[group][name] if group in named else registry.part(KINDS[group], name)
+    except (KeyError, ValueError):
+        return None
+    found = set()
+    for each in inspect.getmro(made) if inspect.isclass(made) else (made,):
+        if each is made or "__init__" in vars(each):
+            parameters = inspect.signature(each).parameters.values()
+            found |= {parameter.name for parameter in parameters}
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+                break
+    return found
 
 
 def part(kind, arguments, **more):
@@ -171,7 +197,10 @@ def task(config, assets, strategy, fresh=True):
         if fresh:
             start(model, config)
         if donor:
-            _take_over(model, donor, config.init_from)
+            taken = _take_over(model, donor, config.init_from)
+            if drawn:  # the averages, too, are those of the other run
+                pairs = zip(model.trainable_variables, drawn, strict=True)
+                drawn = [variable.numpy() if variable.path in taken else start for variable, start in pairs]
         try:
             objective = registry.create("objectives", **config.objective)
         except ValueError as error:
@@ -185,7 +214,7 @@ def _named_values(workdir):
 
 
 def _take_over(model, donor, workdir):
-    """Set every weight that the donor has under the same name and in the same shape."""
+    """Set every weight that the donor has under the same name and in the same shape; their paths."""
     mine = weights.named(model)
     fitting = [name for name in mine if name in donor and donor[name].shape == tuple(mine[name].shape)]
     if not fitting:
@@ -194,6 +223,7 @@ def _take_over(model, donor, workdir):
         mine[name].assign(donor[name])
     others = sorted(mine.keys() - set(fitting))
     print(f"{len(fitting)} of {len(mine)} weights start from {workdir}; not {first_of(others) or 'one is left'}")
+    return {mine[name].path for name in fitting}
 
 
 def optimizer(config):

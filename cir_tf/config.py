@@ -98,12 +98,16 @@ def folder():
     return beside if beside.is_dir() else package / "configs"
 
 
-def load(path="", overrides=()):
+def load(path="", overrides=(), arguments_of=None):
     """The locked config of a file, with keys changed.
+
+    Where a group's `name` is changed, the file's other keys of the group stay as far as the new part knows them.
 
     Args:
         path: `FILE` or `FILE:arg`; a relative file is looked up from here, then in `folder()`. Empty: the default.
         overrides: strings `key.sub=value`.
+        arguments_of: function (group, name of a part) -> names of its arguments, or None where it does not exist.
+            None: all keys stay.
 
     Raises:
         UserError: no such file, a key that is not in the config, a value of another type.
@@ -118,8 +122,13 @@ def load(path="", overrides=()):
     spec.loader.exec_module(module)
     config = module.get_config(arg or None)
     config.lock()
+    before = {group: value.name for group, value in config.items() if "name" in _keys(value)}
     for override in overrides:
         _apply(config, override)
+    for group, name in before.items():
+        if arguments_of and config[group].name != name:
+            given = {override.partition("=")[0] for override in overrides}
+            _forget(config[group], group, arguments_of(group, config[group].name), given)
     return config
 
 
@@ -151,6 +160,20 @@ def _apply(config, override):
         place[last] = text if isinstance(old, str) else _literal(text)
     except TypeError as error:
         raise UserError(f"{key} wants a value of type {type(old).__name__}, like {old!r}, not {text!r}") from error
+
+
+def _keys(value):
+    return value.keys() if isinstance(value, ml_collections.ConfigDict) else ()
+
+
+def _forget(place, group, known, given):
+    """Remove what the file said of another part, but for what the new one knows and what was given besides."""
+    lost = [key for key in place if known and key not in {"name", *known} and f"{group}.{key}" not in given]
+    with place.unlocked():
+        for key in lost:
+            del place[key]
+    if lost:
+        print(f"{group}: {place.name} does not know the recipe's {', '.join(lost)}, left out")
 
 
 def _literal(text):

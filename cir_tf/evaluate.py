@@ -180,10 +180,32 @@ def find_protocol(name):
         raise UserError(str(error)) from error
 
 
+def check_data(config):
+    """Raise `UserError` unless the data of each of a config's protocols is prepared, with the splits that it wants."""
+    for name in config.evals:
+        protocol = find_protocol(name)
+        for subset in protocol.subsets:
+            views = (("index", (protocol.split,)), ("gallery", (protocol.gallery, protocol.reference_gallery)))
+            for view, splits in views:
+                builder = source.open_builder(protocol.dataset, f"{subset}_{view}", config.data_dir)
+                for split in splits:
+                    try:
+                        source.find_split(builder, split)
+                    except UserError as error:
+                        raise UserError(f"{error}: name other protocols than {name} in config.evals") from error
+
+
 def evaluate_run(config, model, workdir, names=()):
-    """Score a run under its config's protocols, or add those named to results.json; print the tables."""
-    path = Path(workdir) / "results.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if names and path.is_file() else {}
+    """Score a run under its config's protocols, or those named; print the tables and put them into results.json.
+
+    What is there already of other protocols stays, as far as the same weights made it.
+    """
+    try:
+        earlier = read_results(workdir)
+    except UserError:  # none yet, or damaged, or of another version
+        earlier = {}
+    weights = assemble.weights_hash(model)
+    found = {name: result for name, result in earlier.items() if result.get("weights") == weights}
     scorer = Scorer(config, model)
     for name in names or config.evals:
         protocol = find_protocol(name)
@@ -194,7 +216,7 @@ def evaluate_run(config, model, workdir, names=()):
             raise UserError(f"{name} cannot be scored: {error}") from error
         print(f"\n{table.to_text(result)}")
         found[name] = result.to_json() | facts(config, model) | {"seconds": round(time.monotonic() - start, 1)}
-    configs.write_json(path, found)
+    configs.write_json(Path(workdir) / "results.json", found)
     return found
 
 
@@ -227,7 +249,9 @@ def main(argv):
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cir_tf.evaluate", description=__doc__)
     parser.add_argument("--workdir", required=True, help="folder of a trained run")
-    parser.add_argument("--protocol", action="append", default=[], help="besides the config's own; may be repeated")
+    parser.add_argument(
+        "--protocol", action="append", default=[], help="score this one, not the config's; may be repeated"
+    )
     parser.add_argument("--table", choices=TABLES, help="print the tables of results.json again, without scoring")
     arguments = parser.parse_args(argv)
     if arguments.table:

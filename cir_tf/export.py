@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import cir_tf
-from cir_tf import assemble
+from cir_tf import assemble, tune_index
 from cir_tf import config as configs
 from cir_tf.data import folder, preprocess, source
 from cir_tf.data.triplets import Pictures
@@ -88,16 +88,17 @@ class Endpoints(tf.Module):
 
         self.encode_query, self.encode_gallery, self.count_known_words = encode_query, encode_gallery, count_known_words
 
-    def pack(self, ids, vectors_ND, kind):
+    def pack(self, ids, vectors_ND, kind, options=None):
         """Add `search` over a gallery.
 
         Args:
             ids: N different strings.
             vectors_ND: float32 [N, D].
             kind: "exact" or "scann".
+            options: arguments of `ScannIndex`.
         """
         if kind == "scann":
-            self._index, find = ScannIndex().build(vectors_ND, ids).packed()
+            self._index, find = ScannIndex(**(options or {})).build(vectors_ND, ids).packed()
         else:
             # Stored as [D, N]: on a CPU the product with a transposed gallery takes two to five times as long.
             self._index = tf.Variable(np.transpose(vectors_ND), trainable=False, name="gallery")
@@ -150,14 +151,14 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
     if to.exists() and not _replaceable(to):
         raise UserError(f"{to} exists and is no export; choose another folder with --to")
     preprocess.check_export(config.fit)
-    endpoints = Endpoints(model, config.fit)
+    endpoints, options = Endpoints(model, config.fit), index_options(config, model, workdir)
     try:
         gallery = folder_gallery(endpoints, images, workdir) if images else protocol_gallery(endpoints, config)
         if index != "none":
-            endpoints.pack(gallery.ids, gallery.vectors_ND, index)
+            endpoints.pack(gallery.ids, gallery.vectors_ND, index, options)
     except ImportError as error:
         raise UserError(f"{error} For an export that is --index=exact") from error
-    manifest = make_manifest(config, model, gallery, index)
+    manifest = make_manifest(config, model, gallery, index) | {"index_options": options}
     unfinished = to.with_name(f".{to.name}.{uuid.uuid4().hex}.part")
     try:
         unfinished.mkdir(parents=True)
@@ -171,6 +172,20 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
         shutil.rmtree(unfinished, ignore_errors=True)
     print(f"exported to {to}: {gallery.name}; index {index}; largest difference {manifest['max_difference']:.1e}")
     return to
+
+
+def index_options(config, model, workdir):
+    """Arguments of `ScannIndex`: what `python -m cir_tf.tune_index` chose for these weights, else the config's."""
+    options = {key: value for key, value in config.index.items() if key != "name"}
+    try:
+        tuning = json.loads((Path(workdir) / tune_index.FILE).read_text(encoding="utf-8"))
+        if tuning["encoder"] == assemble.weights_hash(model):
+            options |= {key: tuning["chosen"][key] for key in ("searched_share", "reordered")}
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{workdir}/{tune_index.FILE} cannot be read: {error!r}; remove it, or tune again") from error
+    return options
 
 
 def protocol_gallery(endpoints, config):

@@ -111,8 +111,9 @@ def folder_index(model, listing, index_dir=""):
     Raises:
         UserError: not one picture can be read.
     """
-    key = _digest([cir_tf.__version__, model.manifest["weights"], str(listing.folder), listing.states])
-    empty = make_index()
+    options = model.manifest.get("index_options", {})
+    key = _digest([cir_tf.__version__, model.manifest["weights"], options, str(listing.folder), listing.states])
+    empty = make_index(**options)
     place = Path(index_dir) if index_dir else default_index_dir(model, listing)
     try:
         index = type(empty).load(place)
@@ -131,10 +132,10 @@ def folder_index(model, listing, index_dir=""):
     return index
 
 
-def make_index():
-    """An empty ScaNN index, or the exact one of NumPy where ScaNN does not work."""
+def make_index(**options):
+    """An empty ScaNN index with these arguments, or the exact one of NumPy where ScaNN does not work."""
     try:
-        return ScannIndex()
+        return ScannIndex(**options)
     except ImportError:
         return BruteForceIndex()
 

@@ -1,6 +1,7 @@
 """Train, evaluate and export: `python -m cir_tf.train [--config=FILE] [--config.key=value] [--workdir=FOLDER]`.
 
-Without arguments it trains the default on `emoji_edits`. The same command goes on with a run that was stopped.
+Without arguments it trains the default on `emoji_edits`. The same command goes on with a run that was stopped, and so
+does `python -m cir_tf.train --workdir=FOLDER`.
 """
 
 import argparse
@@ -14,15 +15,14 @@ from cir_tf import assemble
 from cir_tf import config as configs
 from cir_tf.data import preprocess
 from cir_tf.errors import UserError, run_command
-from cir_tf.evaluate import evaluate_run, find_protocol
+from cir_tf.evaluate import check_data, evaluate_run, find_protocol
 from cir_tf.export import export_run
 from cir_tf.training import checkpoints, loop
 from cir_tf.training.strategy import is_chief, make_strategy
 
 
-def train(config, workdir, strategy):
-    """Train a config in its work folder and return the trained `Retriever`."""
-    data = assemble.training_data(config)
+def train(config, data, workdir, strategy):
+    """Train a config on its `assemble.training_data` in its work folder; the trained `Retriever`."""
     assets = keep_assets(workdir, lambda: assemble.make_assets(config, data[0].vocabulary()), is_chief(strategy))
     task = assemble.task(config, assets, strategy, fresh=not checkpoints.exist(Path(workdir) / "checkpoints"))
     loop.run(task, assemble.training_triplets(config, data, task.retriever, strategy), config, workdir)
@@ -45,7 +45,10 @@ def keep_assets(workdir, make, write):
 
 
 def parse(argv, prog, doc):
-    """(config, workdir, other arguments) of a command line with `--config`, `--config.key=value` and `--workdir`."""
+    """(config, workdir, other arguments) of a command line with `--config`, `--config.key=value` and `--workdir`.
+
+    Where nothing but a folder with a run is given, the config is that run's.
+    """
     parser = argparse.ArgumentParser(prog=prog, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="", metavar="FILE", help="a recipe; FILE:runlocal shrinks it for a test")
     parser.add_argument("--workdir", default="", help="default: runs/<dataset>/<recipe>")
@@ -54,22 +57,28 @@ def parse(argv, prog, doc):
     unknown = [word for word in rest if not word.startswith("--config.")]
     if unknown:
         raise UserError(f"unknown argument {unknown[0]}; see python -m cir_tf.train --help")
-    config = configs.load(arguments.config, [word.removeprefix("--config.") for word in rest])
-    return config, arguments.workdir or f"runs/{configs.run_name(arguments.config)}", arguments
+    workdir = Path(arguments.workdir or f"runs/{configs.run_name(arguments.config)}")
+    if (workdir / "config.json").is_file() and not (arguments.config or rest):
+        return configs.read(workdir), workdir, arguments
+    overrides = [word.removeprefix("--config.") for word in rest]
+    return configs.load(arguments.config, overrides, assemble.arguments_of), workdir, arguments
 
 
 def main(argv):
     """The command line; the exit code."""
     config, workdir, arguments = parse(argv, "python -m cir_tf.train", __doc__)
     for name in config.evals:
-        find_protocol(name)  # before hours of training, not after
+        find_protocol(name)
     if not arguments.no_export:
         preprocess.check_export(config.fit)
     strategy = make_strategy(config.strategy)
     if is_chief(strategy):
         configs.save(config, workdir)
         print(f"work folder {workdir}")
-    model = train(config, workdir, strategy)
+    data = assemble.training_data(config)
+    if is_chief(strategy):
+        check_data(config)  # before hours of training, not after
+    model = train(config, data, workdir, strategy)
     if is_chief(strategy):
         evaluate_run(config, model, workdir)
         if not arguments.no_export:

@@ -20,7 +20,7 @@ def names():
 
 
 def main(argv):
-    """Build all configs of a dataset, or one; the exit code."""
+    """Build the views of a dataset's first subset, or the configs that are named; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m datasets_tfds.build", description=main.__doc__)
     parser.add_argument("name", help=f"one of {', '.join(names())}")
     parser.add_argument("--config", action="append", help="this config; may be repeated. Default: the first subset's")

@@ -29,7 +29,7 @@ class BadPicture(ValueError):  # noqa: N818 - it names the file, not the program
     """A file that is no usable picture; the message says why."""
 
 
-def read(path, lift_limit=False):
+def read(path, lift_limit=False, on_white=False):
     """Bytes of a picture that TensorFlow decodes to the pixels of Pillow's `convert("RGB")`, alpha dropped.
 
     JPEG and PNG files of 8 bits in colour or grey keep their bytes. Of anything else the first frame is stored as PNG,
@@ -38,13 +38,14 @@ def read(path, lift_limit=False):
     Args:
         path: the file.
         lift_limit: read pictures of more than `PIL.Image.MAX_IMAGE_PIXELS` pixels too.
+        on_white: compose transparency on white instead of dropping it.
 
     Raises:
         BadPicture: it cannot be decoded to its end, or has too many pixels.
         OSError: there is no such file.
     """
     with _quiet():
-        data, image = _decode(path, lift_limit)
+        data, image = _decode(path, lift_limit, on_white)
     if image is None:
         return data
     # Runs alone: twice as fast as the lowest level, and smaller where a photo is noisy.
@@ -61,7 +62,7 @@ class Local:
         layout: where most files were found, such as "images/<id>.jpg"; "" where none was.
     """
 
-    def __init__(self, root, locate, ids, on_missing="error", lift_limit=False):
+    def __init__(self, root, locate, ids, on_missing="error", lift_limit=False, on_white=False):
         """Looks for all pictures and decodes them, in parallel.
 
         Args:
@@ -69,14 +70,14 @@ class Local:
             locate: function id -> candidate paths below `root`, in order; the first that exists counts.
             ids: strings; repeated ones count once.
             on_missing: "error", "skip" (see `keeps`), or None to look only, whatever is found.
-            lift_limit: as in `read`.
+            lift_limit, on_white: as in `read`.
 
         Raises:
             ValueError: a path leaves `root`; with "error" any missing or bad picture, with "skip" all of them.
         """
         if on_missing not in ("error", "skip", None):
             raise ValueError(f'on_missing must be "error" or "skip". Received: on_missing={on_missing!r}.')
-        self._root, self._on_missing, self._lift_limit = Path(root), on_missing, lift_limit
+        self._root, self._on_missing, self._reading = Path(root), on_missing, (lift_limit, on_white)
         ids = list(dict.fromkeys(ids))
         self._paths, self.layout = _find(self._root, locate, ids)  # id -> path below root
         self.missing = [image_id for image_id in ids if image_id not in self._paths]
@@ -94,7 +95,7 @@ class Local:
     def bytes(self, image_id):
         """The picture, as `read` gives it."""
         path = self._root / self._paths[image_id]
-        return read(path, self._lift_limit) if image_id in self._reencoded else path.read_bytes()
+        return read(path, *self._reading) if image_id in self._reencoded else path.read_bytes()
 
     def relpath(self, image_id):
         """Where the picture lies, below the root."""
@@ -125,7 +126,7 @@ class Local:
 
     def _look(self, image_id):
         try:
-            data, image = _decode(self._root / self._paths[image_id], self._lift_limit)
+            data, image = _decode(self._root / self._paths[image_id], *self._reading)
         except (BadPicture, OSError) as error:
             return str(error), 0, False
         return "", len(data), image is not None
@@ -237,7 +238,7 @@ def _quiet():
         yield
 
 
-def _decode(path, lift_limit):
+def _decode(path, lift_limit, on_white):
     """The file's bytes, and None where they can be kept, else the first frame as an 8-bit RGB image."""
     data = Path(path).read_bytes()
     if not data:
@@ -249,6 +250,9 @@ def _decode(path, lift_limit):
                 image.load()
                 return data, None
             image.load()
+            if on_white and image.has_transparency_data:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image.info.clear()  # a transparent colour or a colour profile would travel on
             if image.mode.startswith("I"):  # 16 bits, which convert would clip
                 high_HW = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)

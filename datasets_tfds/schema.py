@@ -222,10 +222,10 @@ class CopyBuilder(ViewBuilder, skip_registration=True):
     """A dataset made from a user's copy; the subclass reads the annotations, this class sees to the pictures.
 
     Attributes:
-        LIFT_LIMIT: as in `pictures.Local`.
+        LIFT_LIMIT, ON_WHITE: as in `pictures.Local`.
     """
 
-    LIFT_LIMIT = False
+    LIFT_LIMIT = ON_WHITE = False
 
     def _read(self, manual_dir):
         """The `Copy` in a folder for the view of the config; may add to `self.info.metadata`."""
@@ -246,7 +246,7 @@ class CopyBuilder(ViewBuilder, skip_registration=True):
         kept, local = splits, None
         if config.view != "index" or config.on_missing == "skip":
             ids = [name for split, rows in splits.items() for row in rows for name in self._needs(split, row)]
-            local = pictures.Local(root, locate, [*more, *ids], config.on_missing, self.LIFT_LIMIT)
+            local = pictures.Local(root, locate, [*more, *ids], config.on_missing, self.LIFT_LIMIT, self.ON_WHITE)
             metadata.update(local.metadata())
             kept = {split: self._keep(split, rows, local) for split, rows in splits.items()}
         # TFDS refuses a split without rows.

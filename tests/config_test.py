@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from cir_tf import assemble, registry
 from cir_tf import config as configs
 from cir_tf.errors import UserError
 from tests import toy_copies
@@ -61,6 +62,35 @@ def test_arguments_of_a_part_can_be_added():
     config = configs.load("", ["compositor.name=tirg", "compositor.mix=(1.0, 1.0)", "objective.mask_duplicates=false"])
     assert config.compositor.to_dict() == {"name": "tirg", "mix": (1.0, 1.0)}
     assert config.objective.mask_duplicates is False
+
+
+def test_a_new_name_leaves_out_what_its_part_does_not_know(capsys):
+    overrides = ["objective.name=batch_classification", "schedule.name=constant", "compositor.name=show_and_tell"]
+    overrides += ["objective.mask_duplicates=False", "text_encoder.name=text_words", "image_encoder.name=image_resnet"]
+    config = configs.load("css/tirg_lastconv_resnet18.py", overrides, assemble.arguments_of)
+    assert config.objective.to_dict() == {"name": "batch_classification", "mask_duplicates": False}
+    assert config.schedule.to_dict() == {"name": "constant"}
+    kept = configs.load("css/tirg_lastconv_resnet18.py").text_encoder.to_dict()
+    assert config.text_encoder.to_dict() == {**kept, "name": "text_words"}
+    said = capsys.readouterr().out.splitlines()
+    assert "objective: batch_classification does not know the recipe's half_gradient, negatives_by_position" in said[0]
+    assert len(said) == 2, "of the image encoder, whose name is the same, nothing"
+
+
+def test_what_a_part_can_be_given():
+    assert {"assets", "width", "dropout", "name"} <= assemble.arguments_of("text_encoder", "text_lstm")
+    assert {"mask", "length"} <= assemble.arguments_of("objective", "semi_hard")  # the length is its base's
+    assert "momentum" in assemble.arguments_of("optimizer", "torch_sgd")
+    assert "momentum" not in assemble.arguments_of("optimizer", "adam")
+    assert assemble.arguments_of("schedule", "cosine") == {"learning_rate", "total", "warmup_percent"}
+    assert assemble.arguments_of("schedule", "magic") is assemble.arguments_of("compositor", "magic") is None
+
+
+@pytest.mark.parametrize("group", ["image_encoder", "text_encoder", "compositor", "objective", "sampler", "index"])
+def test_no_part_takes_just_anything(group):
+    """Else a misspelt key would be kept for it."""
+    for name in registry.available(assemble.KINDS[group]):
+        assert "magic" not in assemble.arguments_of(group, name)
 
 
 def test_a_missing_recipe_lists_those_there_are():

@@ -1,6 +1,8 @@
 """Queries of a protocol, and their vectors, on toy galleries with a model of random weights."""
 
 import dataclasses
+import json
+import types
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from cir_tf import evaluate
 from cir_tf.data import source
 from cir_tf.data.triplets import Pictures
+from cir_tf.errors import UserError
 from cir_tf.evaluation.protocol import Protocol
 from tests import tiny_run
 
@@ -165,3 +168,39 @@ def test_the_reference_that_is_no_target_is_removed(prepared, run):
     result = evaluate.Scorer(*run).result(JOINED)
     for reference, ranked in zip(result.queries["reference_id"], result.queries["ranked_ids"], strict=True):
         assert sorted([*ranked, reference]) == ["p0", "p1", "p2", "p3", "p4"]
+
+
+def test_data_that_a_protocol_lacks_is_named_before_anything_is_trained(run, monkeypatch):
+    config, _ = run
+    config.evals = ("own_images_test", "own_images_validation")
+    opened = []
+
+    class Info:
+        full_name = "own_images/own_index"
+        splits = {"train": 1, "test": 2, "pictures": 3}
+
+    def open_builder(dataset, name, data_dir):
+        opened.append((dataset, name))
+        return types.SimpleNamespace(info=Info)
+
+    monkeypatch.setattr(source, "open_builder", open_builder)
+    with pytest.raises(UserError, match=r"no split 'validation'; it has train, test.*than own_images_validation"):
+        evaluate.check_data(config)
+    assert set(opened) == {("own_images", "own_index"), ("own_images", "own_gallery")}
+    config.evals = ("own_images_test",)
+    evaluate.check_data(config)
+
+
+def test_results_of_the_same_weights_stay_and_others_go(prepared, run, tmp_path, monkeypatch, capsys):
+    config, model = run
+    config.evals = ("toy",)
+    named = {name: dataclasses.replace(PROTOCOL, name=name) for name in ("toy", "more")}
+    monkeypatch.setattr(evaluate, "find_protocol", named.__getitem__)
+    found = evaluate.evaluate_run(config, model, tmp_path, ["more"])
+    assert list(found) == ["more"]
+    assert set(evaluate.evaluate_run(config, model, tmp_path)) == {"more", "toy"}
+    model.trainable_variables[0].assign_add(np.ones_like(model.trainable_variables[0]))
+    assert set(evaluate.evaluate_run(config, model, tmp_path)) == {"toy"}
+    (tmp_path / "results.json").write_text('{"toy": ')
+    assert set(evaluate.evaluate_run(config, model, tmp_path)) == {"toy"}
+    assert set(json.loads((tmp_path / "results.json").read_text())) == {"toy"}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cir_tf import assemble, export
-from cir_tf.data import preprocess, source
+from cir_tf import assemble, export, search
+from cir_tf.data import folder, preprocess, source
 from cir_tf.errors import UserError
 from cir_tf.retrieval.brute_force import BruteForceIndex
 from cir_tf.retrieval.scann import ScannIndex
@@ -150,6 +150,27 @@ def test_manifest_tells_what_it_is(run):
     assert "1 cannot be read: broken.png" in manifest["gallery"]
     assert manifest["max_difference"] <= 1e-5
     assert set(manifest["versions"]) == {"cir_tf", "tensorflow", "keras", "numpy", "scann"}
+
+
+def test_tuned_settings_are_those_of_the_packed_index(run, tmp_path):
+    workdir, config, model, _ = run
+    tuning = {"encoder": assemble.weights_hash(model), "chosen": {"searched_share": 0.3, "reordered": 77, "recall": 1}}
+    place = workdir / "tuning.json"
+    try:
+        place.write_text(json.dumps(tuning))
+        tuned = {"searched_share": 0.3, "reordered": 77}
+        assert export.index_options(config, model, workdir) == tuned
+        exported = export.export_run(config, model, workdir, tmp_path / "tuned", "scann", workdir / "pictures")
+        assert json.loads((exported / "manifest.json").read_text())["index_options"] == tuned
+        index = search.folder_index(search.load(exported), folder.find(workdir / "pictures"), tmp_path / "index")
+        assert (index.searched_share, index.reordered) == (0.3, 77)
+        place.write_text(json.dumps(tuning | {"encoder": "of other weights"}))
+        assert export.index_options(config, model, workdir) == {}
+        place.write_text("[")
+        with pytest.raises(UserError, match=r"tuning\.json cannot be read: .*tune again"):
+            export.index_options(config, model, workdir)
+    finally:
+        place.unlink()
 
 
 def test_export_without_index_has_no_search(run, tmp_path):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cir_tf import config as configs
+from cir_tf import train
 from tests.conftest import DEFAULT_SMALL, ROOT, run_module
 
 SMALL = ("--config=css/tirg_tiny.py:runlocal", "--no_export")
@@ -49,6 +51,15 @@ def test_the_same_command_on_a_finished_run_trains_nothing(trained_run, data_dir
     assert "already trained" in done.stdout
     for name, value in last_weights(workdir).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_work_folder_alone_goes_on_with_its_run(trained_run):
+    workdir, _ = trained_run
+    config, place, _ = train.parse([f"--workdir={workdir}"], "train", "")
+    assert place == workdir
+    assert config.to_dict() == configs.read(workdir).to_dict()
+    config, _, _ = train.parse([f"--workdir={workdir}", "--config.seed=77"], "train", "")
+    assert config.to_dict() == configs.load("", ["seed=77"]).to_dict() != configs.read(workdir).to_dict()
 
 
 def test_evaluate_gives_the_numbers_of_training_again(trained_run, data_dir, tmp_path):
@@ -105,7 +116,6 @@ def test_a_run_killed_in_the_middle_ends_like_an_undisturbed_one(data_dir, tmp_p
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, data_dir, trained_run, tmp_path, capfd, monkeypatch):
-    from cir_tf import train
     from cir_tf.errors import run_command
 
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from cir_tf.compositors.base import Compositor
-from cir_tf.layers import BatchNorm, at_least_float32, l2_normalize
+from cir_tf.layers import BatchNorm, at_least_float32, l2_normalize, truncated_normal
 
 ACTIVATIONS = ("relu", "relu6")
 EPSILON = 1e-10  # of the published unit vectors
@@ -197,12 +197,13 @@ class _Conv(keras.layers.Layer):
 
     def __init__(self, filters, kernel_size, activation, momentum, epsilon, stddev, **kwargs):
         super().__init__(**kwargs)
-        if stddev is None:
-            start = keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal")
-        else:
-            start = keras.initializers.TruncatedNormal(stddev=stddev)
         self.conv = keras.layers.Conv2D(
-            filters, kernel_size, padding="same", use_bias=False, kernel_initializer=start, name="conv"
+            filters,
+            kernel_size,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=truncated_normal(stddev),
+            name="conv",
         )
         self.norm = BatchNorm(epsilon, momentum, name="norm")
         self.activation = keras.activations.get(activation)

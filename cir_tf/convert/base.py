@@ -20,8 +20,8 @@ One family is one encoder or compositor, its names those of `weights.named` of i
 parts along its first axis, before the transform. A transform is a name in `TRANSFORMS` or a function array -> array, or
 with braces array -> the parts. A source with several parts simply has several families: the command writes a file for
 each one that it detects.
-`encoder(state)` says how a config would make the encoder (sizes from shapes: `state[name].shape`); text encoders that
-cannot do with `make_assets(())` give "assets" as well. In a test: `weights.assign(encoder, apply(FAMILY, state))`.
+`part(state)` says how a config would make the part (sizes from shapes: `state[name].shape`); text encoders that cannot
+do with `make_assets(())` give "assets" as well. In a test: `weights.assign(encoder, apply(FAMILY, state))`.
 """
 
 import re

@@ -65,7 +65,7 @@ def read_rows(builder, split):
     Raises:
         UserError: the dataset has no such split.
     """
-    _split(builder, split)
+    find_split(builder, split)
     columns = {key: [] for key in builder.info.features}
     for batch in builder.as_dataset(split=split, shuffle_files=False).ragged_batch(4096):
         for key, value in batch.items():
@@ -80,7 +80,7 @@ def read_gallery(builder, split):
     Raises:
         UserError: the dataset has no such split.
     """
-    files = [str(path) for path in _split(builder, split).filepaths]
+    files = [str(path) for path in find_split(builder, split).filepaths]
     features = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image_id", "image", "target_class")}
     ids, classes, place = [], [], []
     with tqdm(total=builder.info.splits[split].num_examples, desc="pictures", leave=False, delay=2) as bar:
@@ -130,7 +130,8 @@ def gaps(builder):
     return {key: metadata[key] for key in ("missing", "bad", "stamp") if key in metadata}
 
 
-def _split(builder, split):
+def find_split(builder, split):
+    """The `tfds.core.SplitInfo` of a split; `UserError` where the dataset has none of that name."""
     if split not in builder.info.splits:
         choices = ", ".join(builder.info.splits)
         raise UserError(f"{builder.info.full_name} has no split {split!r}; it has {choices}")

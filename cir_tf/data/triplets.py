@@ -160,7 +160,8 @@ def batches(triplets, batch_size, seed, start, changes, context=None):
 
     Returns:
         `tf.data.Dataset` of {"reference_image", "target_image": uint8 [b, H, W, 3], or float32 where the fit or the
-        augmentation gives that, "text_ids": int32 [b, L], "target_class": int32 [b]}.
+        augmentation gives that, "text_ids": int32 [b, L] with L the longest text of the batch, "target_class":
+        int32 [b]}.
 
     Raises:
         ValueError: fewer rows than a batch, a batch that the replicas cannot share equally, or an augmentation that
@@ -183,10 +184,16 @@ def batches(triplets, batch_size, seed, start, changes, context=None):
         )
 
     def split(step, rows):
+        reference_B, target_B, ids_BL, class_B = rows
+        # As wide as the longest text of the whole batch: less work, and what a network does at padding, as some
+        # published ones do, is then the same on one replica and on many.
+        longest = tf.reduce_max(tf.reduce_sum(tf.cast(ids_BL >= 0, tf.int32), axis=1))
+        rows = reference_B, target_B, ids_BL[:, : tf.maximum(longest, 1)], class_B
         noise_BN = tf.random.stateless_uniform([batch_size, 4 + triplets.words], seed=[seed, step])
         share = slice(mine * batch_size // pipelines, (mine + 1) * batch_size // pipelines)
         parts = replicas // pipelines, batch_size // replicas
-        reshape = lambda x: tf.reshape(x[share], [*parts, *x.shape[1:]])  # noqa: E731
+        sides = lambda x: [-1 if side is None else side for side in x.shape[1:]]  # noqa: E731
+        reshape = lambda x: tf.reshape(x[share], [*parts, *sides(x)])  # noqa: E731
         return tf.data.Dataset.from_tensor_slices(tuple(map(reshape, (*rows, noise_BN))))
 
     epochs = tf.data.Dataset.range(start // per_epoch, np.iinfo(np.int64).max).map(epoch_batches).prefetch(1)
@@ -200,7 +207,8 @@ def _examples(triplets, changes, reference_b, target_b, ids_bL, target_class_b, 
     """One element of `batches`: these rows, augmented as the uniform noise says."""
     share, pixels = changes["unknown_word_share"], changes["shift_pixels"]
     if share:
-        ids_bL = preprocess.forget_words(ids_bL, noise_bN[:, 4:], share, triplets.unknown_id)
+        noise_bL = noise_bN[:, 4 : 4 + tf.shape(ids_bL)[1]]
+        ids_bL = preprocess.forget_words(ids_bL, noise_bL, share, triplets.unknown_id)
 
     def pictures(source, position_b, name, noise_b2):
         if name:

@@ -9,7 +9,7 @@ from keras import ops
 
 from cir_tf import glove
 from cir_tf.encoders.base import TextEncoder, read_text, refuse_pseudo_words
-from cir_tf.layers import BatchNorm
+from cir_tf.layers import BatchNorm, truncated_normal
 from cir_tf.treebank import TreebankTokenizer
 from cir_tf.types import Features
 
@@ -30,9 +30,10 @@ class TextGRU(TextEncoder):
         bidirectional: two networks of half the state, of which one reads backwards.
         dropout: rate, of the maximum before the projection.
         norm_momentum, norm_epsilon: of the batch normalisation; VAL: 0.997 and 1e-5, with MobileNet 0.9997 and 1e-3.
+        stddev: of the projection's first weights, as in `layers.truncated_normal`; VAL with MobileNet: 0.09.
         padding_in_max: True, as published: in training, a text shorter than the longest of its batch takes the
             maximum with zero as well.
-        unknown_singles: True, as published for FashionIQ and Shoes: outside training, a word that stood once in the
+        unknown_singles: True, as published for FashionIQ: outside training, a word that stood once in the
             training texts is the unknown word.
         word_vectors: a GloVe file that the words start from when a run begins, see `start_from_glove`.
 
@@ -53,6 +54,7 @@ class TextGRU(TextEncoder):
         dropout=0.1,
         norm_momentum=0.997,
         norm_epsilon=1e-5,
+        stddev=None,
         padding_in_max=False,
         unknown_singles=False,
         word_vectors="",
@@ -75,7 +77,8 @@ class TextGRU(TextEncoder):
         )
         self.directions = [_Direction(cell, state_width // len(directions), name=name) for name in directions]
         self.dropout = keras.layers.Dropout(dropout, name="dropout")
-        self.dense = keras.layers.Dense(width, use_bias=False, name="dense")
+        start = truncated_normal(stddev)
+        self.dense = keras.layers.Dense(width, use_bias=False, kernel_initializer=start, name="dense")
         self.norm = BatchNorm(norm_epsilon, norm_momentum, name="norm")
 
     @classmethod

@@ -3,6 +3,7 @@
 import re
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -68,6 +69,8 @@ def grouped(optimizer_class, multipliers=(), coupled_decays=(), averaging=0.0):
                 self.averages = self.add_optimizer_variables(variables, "average")
 
         def update_step(self, gradient, variable, learning_rate):
+            # A word that a batch has several times has their sum for gradient: Keras' Adam would square each by itself.
+            gradient = tf.convert_to_tensor(gradient)
             place = self._get_variable_index(variable)
             learning_rate = learning_rate * self.multipliers[place]
             if averaging:

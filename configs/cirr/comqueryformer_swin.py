@@ -2,14 +2,14 @@
 
 The paper's figures of the test split, in percent: R@1, 5, 10, 50 = 25.76, 61.76, 75.90, 95.13; R_subset@1, 2, 3 =
 51.86, 76.26, 89.25; mean of R@5 and R_subset@1 56.81. They do not compare with the validation split;
-python -m cir_tf.submit cirr makes the files for the server of the test split. The released code has nothing for CIRR:
-the settings are those of FashionIQ, with one text a row. The data needs a copy of one's own; no numbers of ours.
+python -m cir_tf.submit cirr_test makes the files for the server of the test split. The released code has nothing for
+CIRR: the settings are those of FashionIQ, with one text a row. The data needs a copy of one's own; no numbers of ours.
 
 How the towers start as published, and what the random test pictures of the released code are about:
 configs/fashion_iq/comqueryformer_swin.py.
 
-Cost: some 4 TFLOP a step, forth and back; 117,600 steps are months on a few CPU cores, and were not run or timed on a
-GPU.
+Cost: 3.1 TFLOP a step, forth and back, which took 53 s on two CPU cores (docs/training.md); 117,600 steps would take 72
+days there. Not timed on a GPU.
 
 python -m cir_tf.train --config=configs/cirr/comqueryformer_swin.py
 """

@@ -8,8 +8,8 @@ As published: pictures are resized and cut in the middle in training, too; all t
 negatives; words are deleted inside other words to find pairs. How the towers start as published:
 configs/fashion_iq/comqueryformer_swin.py.
 
-Cost: some 11 TFLOP a step, forth and back; 269,000 steps are more than a year on a few CPU cores, and were not run or
-timed on a GPU.
+Cost: some 8 TFLOP a step, forth and back, 64 / 24 of FashionIQ's; at its speed 269,000 steps would take more than a
+year on two CPU cores, and one did not fit in 23 GiB (docs/training.md). Not timed on a GPU.
 
 python -m cir_tf.train --config=configs/fashion200k/comqueryformer_swin.py
 """

@@ -21,8 +21,8 @@ The towers start from ImageNet and from BERT as published with files that python
 Without, they start from random numbers, which a fifth of the rate does not suit, and the vocabulary is made of the
 training texts.
 
-Cost: some 4 TFLOP a step, forth and back, over 24 pairs of pictures; 150,000 steps are months on a few CPU cores, and
-were not run or timed on a GPU.
+Cost: 3.1 TFLOP a step, forth and back, over 24 pairs of pictures, which took 52 s on two CPU cores (docs/training.md);
+150,000 steps would take 90 days there. Not timed on a GPU.
 
 python -m cir_tf.train --config=configs/fashion_iq/comqueryformer_swin.py
 """

@@ -14,8 +14,7 @@ As published, and what is sane instead:
 * averages start before ImageNet's weights are read, so that after 25,000 steps 8.2 % of each averaged weight is still
   random: --config.averaging.start=restored
 
-The released code counts an update as two steps: its 50,000 are 25,000 here, 22 epochs. Differs in the text's
-projection, which starts there with variance 2 / fan_in.
+The released code counts an update as two steps: its 50,000 are 25,000 here, 22 epochs.
 
 --config.image_encoder.weights=FILE starts from ImageNet: slim's `resnet_v2_50`, by python -m cir_tf.convert. GloVe:
 --config.text_encoder.word_vectors=glove.6B.300d.txt --config.text_encoder.word_width=300

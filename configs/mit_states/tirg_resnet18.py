@@ -18,8 +18,8 @@ The best run of the released code, in its readme: 13.2 R@1. The sizes of the bas
 arguments of the compositors. The data needs a copy of one's own; no numbers of ours.
 
 Attribute as Operator has one matrix per adjective where its text is one vector per adjective, narrow but with more
-numbers than there are adjectives (115): --config.text_encoder.name=text_words --config.text_encoder.width=128. These
-are 512 x 512 x 128 weights, 34 million, three times the image tower.
+numbers than there are adjectives (115): --config.text_encoder.name=text_words --config.text_encoder.width=128
+These are 512 x 512 x 128 weights, 34 million, three times the image tower.
 
 As published: two queries in a row share their reference, so that batches have an even number, and a target may have the
 reference's own adjective; rows of a batch with the same answer are negatives of each other, and the gradient of the

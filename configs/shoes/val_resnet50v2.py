@@ -9,14 +9,14 @@ As published, and what is sane instead:
 * negatives are masked by the positive distance of their own pair: --config.objective.mask=row
 * equally right targets are negatives: --config.objective.mask_duplicates=True
 * in training, shorter texts take their maximum with zero: --config.text_encoder.padding_in_max=False
-* words that stood once are unknown in the search: --config.text_encoder.unknown_singles=False
 * averages start before ImageNet's weights are read, so that after 15,000 steps 22.3 % of each averaged weight is still
   random: --config.averaging.start=restored
 
-The released code counts an update as two steps: its 30,000 are 15,000 here. Differs in the rows, which its files hold
-twice (17,954 lines of 8,990 rows, 3,492 of 1,761 test rows), so that its 27 epochs are 53 here; in the vocabulary,
-which has the descriptions' words there without a first stage, too; and in the text's projection, which starts there
-with variance 2 / fan_in.
+The released code counts an update as two steps: its 30,000 are 15,000 here, and it is scored after 20,000, too:
+--config.total_steps=10_000. Differs in the rows, which its files hold twice (17,954 lines of 8,990 rows, 3,492 of 1,761
+test rows), so that its 27 epochs are 53 here; in the vocabulary, which has the descriptions' words there without a
+first stage, too. Words that stood once are unknown in its search, but in files that hold each row twice hardly one is:
+here they are read as they were trained.
 
 --config.image_encoder.weights=FILE starts from ImageNet: slim's `resnet_v2_50`, by python -m cir_tf.convert. GloVe:
 --config.text_encoder.word_vectors=glove.42B.300d.txt --config.text_encoder.word_width=300
@@ -43,13 +43,7 @@ def get_config(arg=None):
         total_steps=15_000,
         width=512,
         image_encoder={"name": "image_resnet_v2", "image_size": 256},
-        text_encoder={
-            "name": "text_gru",
-            "width": 512,
-            "word_width": 512,
-            "padding_in_max": True,
-            "unknown_singles": True,
-        },
+        text_encoder={"name": "text_gru", "width": 512, "word_width": 512, "padding_in_max": True},
         compositor={"name": "val"},
         objective={"name": "semi_hard", "mask": "column", "mask_duplicates": False},
         optimizer={"name": "adam", "learning_rate": 2e-4, "epsilon": 1e-8},

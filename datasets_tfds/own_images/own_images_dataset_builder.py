@@ -16,6 +16,7 @@ class Builder(schema.CopyBuilder):
     attributes images.csv or images.jsonl (image and one column for each attribute): see
     datasets_tfds/own_images/README.md.
     """
+    ON_WHITE = True  # cut-out products have a transparent background; the search does the same
     BUILDER_CONFIGS = schema.view_configs(own={"description": "A folder of one's own."})
 
     def _info(self):

@@ -55,6 +55,22 @@ def test_batches_are_the_rows_they_say(data):
         np.testing.assert_array_equal(batch["target_class"], class_R[rows])
 
 
+def test_texts_are_as_wide_as_the_longest_of_the_whole_batch(data):
+    """What a network does at padding must not depend on other batches, nor on the share of a replica."""
+    plain, forgotten = (
+        take(data, count=15, augment=PLAIN | {"unknown_word_share": share}, batch_size=2) for share in (0.0, 0.5)
+    )
+    widths = set()
+    for batch, other in zip(plain, forgotten, strict=True):
+        widths.add(batch["text_ids"].shape[1])
+        assert (batch["text_ids"][:, -1] >= 0).any()
+        assert other["text_ids"].shape == batch["text_ids"].shape
+    assert widths == {1, 2, 3}
+    shares = take(data, count=30, augment=PLAIN, batch_size=2, context=tf.distribute.InputContext(1, 0, 2))
+    for batch, first, second in zip(plain, shares[::2], shares[1::2], strict=True):
+        np.testing.assert_array_equal(np.concatenate([first["text_ids"], second["text_ids"]]), batch["text_ids"])
+
+
 def batch_keys():
     return "reference_image", "target_image", "text_ids", "target_class"
 

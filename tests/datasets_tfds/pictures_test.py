@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from cir_tf.data import folder
 from datasets_tfds import pictures
 
 PIXELS_HWC = np.asarray(
@@ -87,6 +88,22 @@ def test_odd_pictures_become_png_of_their_first_frame_with_alpha_dropped(tmp_pat
     assert (image.format, image.mode, set(image.info)) == ("PNG", "RGB", set())
     np.testing.assert_array_equal(np.asarray(image), expected_HWC)
     np.testing.assert_array_equal(_decoded(data), expected_HWC)
+
+
+@pytest.mark.parametrize(
+    "kind", ["RGBA PNG", "palette PNG with alpha", "grey and alpha PNG", "RGB PNG with a transparent colour"]
+)
+def test_transparency_on_white_is_what_the_search_makes_of_it(tmp_path, kind):
+    others = {
+        "RGB PNG with a transparent colour": _encode(_picture(), "PNG", transparency=_picture().getpixel((3, 5))),
+        "grey and alpha PNG": _encode(_picture("RGBA").convert("LA"), "PNG"),
+    }
+    path = _write(tmp_path / "a.png", (ODD | others)[kind])
+    white = _decoded(pictures.read(path, on_white=True))
+    np.testing.assert_array_equal(white, _decoded(folder.read(path)))
+    assert (white != _decoded(pictures.read(path))).any()
+    local = pictures.Local(tmp_path, lambda name: [name], ["a.png"], on_white=True)
+    np.testing.assert_array_equal(_decoded(local.bytes("a.png")), white)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # of opening the picture here

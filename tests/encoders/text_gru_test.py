@@ -77,6 +77,13 @@ def test_published_single_words_are_unknown_outside_training():
     close(encoder(ids_BL, training=True).tokens_BLE, plain(ids_BL).tokens_BLE)
 
 
+def test_first_weights_of_the_projection_are_those_of_the_backbone():
+    for stddev, wanted in ((None, (2 / 300) ** 0.5), (0.09, 0.09 * 0.8796)):  # truncation at two standard deviations
+        encoder = TextGRU(ASSETS, width=200, state_width=300, stddev=stddev)
+        encoder(np.array([[1]]))
+        assert abs(encoder.dense.kernel.numpy().std() / wanted - 1) < 0.02
+
+
 def gru(word_LW, state_H, network):
     """TensorFlow 1's GRU in NumPy, on Keras' arrangement of its weights: update, reset, candidate."""
     kernel, recurrent, bias = (each.numpy() for each in network.weights)

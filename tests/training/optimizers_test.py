@@ -61,6 +61,18 @@ def test_rows_without_a_gradient_decay_and_coast_too():
     np.testing.assert_allclose(table.numpy(), weight, rtol=1e-6)
 
 
+def test_a_row_that_stands_several_times_in_a_batch_has_the_sum_of_its_gradients():
+    sparse, dense = (variable(np.array([[1.0], [2.0], [4.0]])) for _ in range(2))
+    for table in (sparse, dense):
+        optimizer = grouped(keras.optimizers.Adam)(0.1)
+        for first in (3.0, -2.0):
+            parts = tf.constant([[first], [1.0], [0.5]])
+            summed = tf.constant([[0.0], [first + 1.0], [0.5]])
+            gradient = tf.IndexedSlices(parts, tf.constant([1, 1, 2]), tf.constant([3, 1]))
+            optimizer.apply_gradients([(gradient if table is sparse else summed, table)])
+    np.testing.assert_allclose(sparse.numpy(), dense.numpy(), rtol=1e-6)
+
+
 def test_first_fitting_group_decides():
     weights = [variable(1.0, path) for path in ("image_encoder_kernel", "image_dense", "text", "image_scale")]
     groups = [("image_dense", 1.0), ("^image_", 0.1), ("text", 0.0), ("image_scale", 7.0)]

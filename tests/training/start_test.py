@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cir_tf import assemble
+from cir_tf import assemble, weights
 from cir_tf import config as configs
 from cir_tf.errors import UserError
 from cir_tf.train import keep_assets
@@ -45,18 +45,40 @@ def test_a_run_with_averages_is_evaluated_with_them(tmp_path):
 
 
 def test_averages_start_from_what_was_drawn_or_from_what_was_loaded(tmp_path):
-    go(small_config(), tmp_path / "donor")
-    _, donor = assemble.trained(tmp_path / "donor")
+    donor = assemble.task(small_config(seed=3), ASSETS, tf.distribute.get_strategy()).retriever
+    weights.save(donor.image_encoder, tmp_path / "tower.safetensors")
     found = {}
     for start in ("initial", "restored"):
-        config = small_config(averaging={"decay": 1.0, "start": start}, init_from=str(tmp_path / "donor"), seed=5)
+        config = small_config(averaging={"decay": 1.0, "start": start}, seed=5)
+        config.image_encoder.weights = str(tmp_path / "tower.safetensors")
         task = go(config, tmp_path / start)
-        assert not any(equal(arrays(task.retriever), arrays(donor)))
+        assert not any(equal(arrays(task.retriever.image_encoder), arrays(donor.image_encoder)))
         task.use_averages()
-        found[start] = arrays(task.retriever)
+        found[start] = task.retriever
     drawn = assemble.task(small_config(seed=5), ASSETS, tf.distribute.get_strategy()).retriever
-    assert all(equal(found["restored"], arrays(donor)))
-    assert all(equal(found["initial"], arrays(drawn)))
+    assert all(equal(arrays(found["restored"].image_encoder), arrays(donor.image_encoder)))
+    assert all(equal(arrays(found["restored"].text_encoder), arrays(drawn.text_encoder)))
+    assert all(equal(arrays(found["initial"]), arrays(drawn)))
+
+
+def test_averages_of_what_another_run_gave_start_from_it(tmp_path):
+    """As VAL's second stage: the first one's file has its averages."""
+    go(small_config(), tmp_path / "donor")
+    _, donor = assemble.trained(tmp_path / "donor")
+    start = {"averaging": {"decay": 1.0, "start": "initial"}, "init_from": str(tmp_path / "donor"), "seed": 5}
+    config = small_config(**start)
+    config.image_encoder.widths = (4, 7)  # another shape: its average starts from what was drawn
+    task = go(config, tmp_path / "second")
+    drawn = assemble.task(small_config(**{**config, "init_from": ""}), ASSETS, tf.distribute.get_strategy()).retriever
+    theirs = {variable.path: variable.numpy() for variable in donor.variables}
+    task.use_averages()
+    kinds = set()
+    for mine, before in zip(task.retriever.trainable_variables, drawn.trainable_variables, strict=True):
+        other = theirs.get(mine.path)
+        fits = other is not None and other.shape == tuple(mine.shape)
+        kinds.add(fits)
+        np.testing.assert_array_equal(mine.numpy(), other if fits else before.numpy(), err_msg=mine.path)
+    assert kinds == {True, False}
 
 
 def test_a_run_without_averages_is_its_weights(tmp_path):

@@ -53,23 +53,22 @@ def test_averages_that_start_from_what_was_drawn_start_from_the_vectors(glove):
     np.testing.assert_array_equal(task.averages_start[place], table(task))
 
 
-def test_a_run_that_goes_on_needs_the_file_no_more(glove, tmp_path, monkeypatch, capsys):
+def test_a_run_that_goes_on_needs_the_file_no_more(glove, tmp_path, capsys):
     gallery = small_gallery()
     data = Stored(small_rows(), gallery, gallery), gallery, gallery
-    monkeypatch.setattr(assemble, "training_data", lambda config: data)
     workdir, strategy = tmp_path / "run", tf.distribute.get_strategy()
-    first = train.train(config_of(glove, total_steps=2), workdir, strategy)
+    first = train.train(config_of(glove, total_steps=2), data, workdir, strategy)
     glove.unlink()
     for kept in glove.parent.glob("*.npz"):
         kept.unlink()
     capsys.readouterr()
-    again = train.train(config_of(glove, total_steps=4), workdir, strategy)
+    again = train.train(config_of(glove, total_steps=4), data, workdir, strategy)
     printed = capsys.readouterr().out
     assert "from step 2 to 4" in printed and "start from" not in printed
     assert np.abs(first.text_encoder.embedding.embeddings - again.text_encoder.embedding.embeddings).max() < 0.1
     assert make(config_of(glove), fresh=False)
     with pytest.raises(UserError, match="there is no file of word vectors"):
-        train.train(config_of(glove), tmp_path / "another", strategy)
+        train.train(config_of(glove), data, tmp_path / "another", strategy)
 
 
 def test_a_file_of_another_width_is_refused(glove):
