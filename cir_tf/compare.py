@@ -19,7 +19,7 @@ from cir_tf.evaluation.result import read_results
 
 SIDES = ("A", "B")
 SEED = 0  # of the intervals
-NO_MATTER = ("seed", "data_dir", "evals")  # keys of a config in which the runs of one side may differ
+NO_MATTER = ("seed", "evals", *configs.PLACES)  # keys of a config in which the runs of one side may differ
 
 
 def read_side(argument):

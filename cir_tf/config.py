@@ -14,6 +14,7 @@ import cir_tf
 from cir_tf.errors import UserError
 
 DEFAULT = "emoji_edits/sum_tiny.py"
+PLACES = ("data_dir", "picture_store")  # keys that say where things lie on a machine, and change no figure
 
 
 def base(**changes):

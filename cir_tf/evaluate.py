@@ -166,10 +166,14 @@ def shuffled(row_T, seed=0):
 
 
 def mean_directions(vectors_TD, query_T):
-    """The normalised mean of the unit vectors of each query: float32 [Q, D]."""
+    """The normalised mean of the unit vectors of each query, float32 [Q, D]; zero vectors stay zero."""
     sum_QD = np.zeros((query_T[-1] + 1, vectors_TD.shape[1]))
-    np.add.at(sum_QD, query_T, vectors_TD / np.linalg.norm(vectors_TD, axis=1, keepdims=True))
-    return (sum_QD / np.linalg.norm(sum_QD, axis=1, keepdims=True)).astype(np.float32)
+    np.add.at(sum_QD, query_T, _unit(vectors_TD))
+    return _unit(sum_QD).astype(np.float32)
+
+
+def _unit(x_ND):
+    return x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
 
 
 def find_protocol(name):
@@ -216,7 +220,7 @@ def evaluate_run(config, model, workdir, names=()):
             raise UserError(f"{name} cannot be scored: {error}") from error
         print(f"\n{table.to_text(result)}")
         found[name] = result.to_json() | facts(config, model) | {"seconds": round(time.monotonic() - start, 1)}
-    configs.write_json(Path(workdir) / "results.json", found)
+        configs.write_json(Path(workdir) / "results.json", found)
     return found
 
 

@@ -159,13 +159,14 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
     except ImportError as error:
         raise UserError(f"{error} For an export that is --index=exact") from error
     manifest = make_manifest(config, model, gallery, index) | {"index_options": options}
-    unfinished = to.with_name(f".{to.name}.{uuid.uuid4().hex}.part")
+    place = to.absolute()
+    unfinished = place.with_name(f".{place.name}.{uuid.uuid4().hex}.part")
     try:
         unfinished.mkdir(parents=True)
         endpoints.save(unfinished)
         manifest["max_difference"] = compare(model, config.fit, unfinished, gallery, index)
         (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        configs.put_in_place(unfinished, to)
+        configs.put_in_place(unfinished, place)
     except OSError as error:
         raise UserError(f"the export cannot be written to {to}: {error.strerror or error}") from error
     finally:

@@ -53,7 +53,9 @@ def report_run(workdir, to="", max_mb=MAX_MB):
         title=workdir.resolve().name,
         facts=run_facts(config, next(iter(results.values()))),
         # Where the data lay is nobody's business but the user's.
-        config=json.dumps({key: v for key, v in json.loads(config.to_json()).items() if key != "data_dir"}, indent=2),
+        config=json.dumps(
+            {key: value for key, value in json.loads(config.to_json()).items() if key not in configs.PLACES}, indent=2
+        ),
         loss=loss_curve(workdir),
         sections=sections,
         pictures=pictures,
@@ -159,16 +161,20 @@ def query_card(result, part, row, album):
         return {"name": name, "number": album.number(protocol["dataset"], query["subset"], split, name)}
 
     results = [show(protocol["gallery"], name) for name in ranked]
-    for shown in results:
+    # Of a class `targets` are some of many; results of an earlier version say no more.
+    hits = columns["hits"][row] if "hits" in columns else [name in targets for name in ranked]
+    for shown, is_hit in zip(results, hits, strict=False):
         is_reference = shown["name"] == query["reference_id"]
-        shown["mark"] = "hit" if shown["name"] in targets else "back" if is_reference else ""
+        shown["mark"] = "hit" if is_hit else "back" if is_reference else ""
+    right = [shown["name"] for shown in results if shown["mark"] == "hit"]
     return query | {
         "edits": part["edit_Q"][row],
         "outcomes": part["outcome_Q"][row],
         "grade": "none" if not rank else "first" if rank == 1 else "near" if rank <= SHOWN else "far",
         "gallery": result["data"][query["subset"]]["gallery"] - protocol["exclude_reference"],
         "reference": show(protocol["reference_gallery"], query["reference_id"]),
-        "target": show(protocol["gallery"], next((name for name in ranked if name in targets), targets[0])),
+        "target": show(protocol["gallery"], [*right, *(set(targets) - {query["reference_id"]}), *targets][0]),
+        "accepted": columns["accepted"][row] if "accepted" in columns else len(targets),
         "results": results,
         "choices": part["choices"],
     }

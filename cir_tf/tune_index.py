@@ -38,6 +38,8 @@ def tune_run(config, model, workdir, protocol_name="", target_recall=0.95):
     """
     if not 0 < target_recall <= 1:
         raise UserError(f"--target_recall must be above 0 and at most 1, not {target_recall}")
+    if not (protocol_name or config.evals):
+        raise UserError("the run's config names no protocol; give one with --protocol")
     protocol = evaluate.find_protocol(protocol_name or config.evals[0])
     subset, index = protocol.subsets[0], assemble.index(config)
     count = evaluate.gallery_size(config, protocol, subset)
@@ -45,10 +47,13 @@ def tune_run(config, model, workdir, protocol_name="", target_recall=0.95):
     if index.is_exact_at(count):
         print("the search of a gallery of this size is exact: there is nothing to tune")
         return {}
-    part = evaluate.Scorer(config, model).part(protocol, subset)
-    query_QD, gallery_ND, ids = part.query_vectors[MODEL], part.gallery_vectors_ND, part.gallery["ids"]
     encoder = assemble.weights_hash(model)
-    tuning = index.build(gallery_ND, ids, encoder).tune(query_QD, target_recall, K)
+    try:
+        part = evaluate.Scorer(config, model).part(protocol, subset)
+        index.build(part.gallery_vectors_ND, part.gallery["ids"], encoder)
+        tuning = index.tune(part.query_vectors[MODEL], target_recall, K)
+    except ValueError as error:
+        raise UserError(f"{protocol.name} cannot be searched: {error}") from error
     tuning = {"protocol": protocol.name, "encoder": encoder, "data": index.stamp, **tuning}
     print(to_text(tuning))
     configs.write_json(Path(workdir) / FILE, tuning)

@@ -105,6 +105,10 @@ def _build(arguments, manual_dir):
                 builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
         except (OSError, ValueError) as error:
             return complain(f"cannot build {arguments.name}/{name}: {error}")
+        except RuntimeError as error:  # how TFDS passes on what TensorFlow's writer says, of a full disk for one
+            if error.__cause__ is None:
+                raise
+            return complain(f"cannot build {arguments.name}/{name}: {error.__cause__}")
         except AssertionError as error:  # how TFDS says that the manual folder is missing
             instructions = " ".join(str(builder_class.MANUAL_DOWNLOAD_INSTRUCTIONS or error).split())
             return complain(

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import re
 import threading
 import warnings
 import zlib
@@ -21,6 +22,7 @@ from tqdm import tqdm
 # Pillow opens more than this; an EPS file, for one, would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 LISTED = 5  # names in a message
+JPEG_MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 CHUNK = 4096  # pictures handed to the threads at a time
 _PILLOW_LIMIT = threading.Lock()
 
@@ -250,13 +252,15 @@ def _decode(path, lift_limit, on_white):
                 image.load()
                 return data, None
             image.load()
+            if image.mode == "F":
+                raise BadPicture("pixels that are no whole numbers")
+            if image.mode.startswith("I"):  # 16 bits, which convert would clip
+                high_HW = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
+                image = Image.fromarray(high_HW)
             if on_white and image.has_transparency_data:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image.info.clear()  # a transparent colour or a colour profile would travel on
-            if image.mode.startswith("I"):  # 16 bits, which convert would clip
-                high_HW = (np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)
-                image = Image.fromarray(high_HW)
             return data, image.convert("RGB")
     except BadPicture:
         raise
@@ -283,9 +287,29 @@ def _can_be_kept(data, image):
     if image.mode not in ("RGB", "L"):
         return False
     if image.format in ("JPEG", "MPO"):
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")  # TensorFlow insists on the end mark
+        return _is_whole_jpeg(data)
     is_plain = image.format == "PNG" and data[24] == 8 and "transparency" not in image.info and not image.is_animated
     return is_plain and _is_whole_png(data)
+
+
+def _is_whole_jpeg(data):
+    """Whether one segment follows the other up to the end mark: Pillow overlooks what TensorFlow stumbles upon."""
+    start = 2
+    while data[start : start + 1] == b"\xff":
+        kind = data[start + 1 : start + 2]
+        if kind == b"\xff":  # filling
+            start += 1
+            continue
+        if kind == b"\xd9":
+            return True
+        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        if end < start + 4:
+            return False
+        if kind == b"\xda":  # behind it, coded pixels up to the next mark that is none of theirs
+            mark = JPEG_MARK.search(data, end)
+            end = mark.start() if mark else len(data)
+        start = end
+    return False
 
 
 def _is_whole_png(data):

@@ -9,7 +9,7 @@ import shutil
 
 from absl import logging
 
-LOCK = ".lock"
+LOCK, REPLACING = ".lock", ".replacing"
 
 
 @contextlib.contextmanager
@@ -40,21 +40,28 @@ def replacing(folder, overwrite):
         folder: Path of a prepared dataset, which need not exist.
         overwrite: whether it is to make room; otherwise only what a killed process set aside comes back.
     """
-    aside = folder.with_name(f".{folder.name}.old")
-    if not folder.exists() and aside.exists():
-        aside.rename(folder)
-    if overwrite and folder.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-    try:
+    if folder.exists() and not overwrite:
         yield
-    finally:
+        return
+    aside = folder.with_name(f".{folder.name}.old")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / REPLACING).open("w") as file:
+        _lock(file, folder.parent)  # what another process has set aside is not to come back while it still builds
         if not folder.exists() and aside.exists():
             aside.rename(folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        if overwrite and folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+        try:
+            yield
+        finally:
+            if not folder.exists() and aside.exists():
+                aside.rename(folder)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _lock(file, folder):
+    """Whether the file is locked now, for which it may have waited; False where the file system knows no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -245,3 +245,31 @@ def test_a_query_counts_for_all_its_groups(write, capsys):
 )
 def test_a_small_number_of_points_is_not_written_as_0(share, text):
     assert verdict.points(share) == text
+
+
+def test_few_seeds_need_a_larger_difference(write, capsys):
+    """R@1 of A: 4 and 10 of 40; of B: 21 and 27. 42.5 points, standard error 10.6, t of about 2 degrees 4.3: 45.6."""
+    a = [write(f"a{seed}", entry(many(hits, 0), seed=seed)) for seed, hits in enumerate((4, 10))]
+    b = [write(f"b{seed}", entry(many(hits, 0), seed=seed)) for seed, hits in enumerate((21, 27))]
+    text = printed(capsys, ",".join(a), ",".join(b))
+    assert "its standard error is 10.6 points, so that other seeds may turn it round." in text
+    assert verdict._t_95(verdict._welch([7.5**2 * 2 / 2] * 2, [2, 2])[1]) == 4.30
+
+
+def test_a_single_run_is_taken_to_scatter_as_the_other_side_does(write, capsys):
+    """B: 12, 24 and 36 of 40, s = 30 points; 30 * sqrt(4 / 3) * 4.3 = 149 points."""
+    a, b = write("a", entry(many(2, 0))), [write(f"b{n}", entry(many(12 * n, 0), seed=n)) for n in (1, 2, 3)]
+    assert "so that other seeds may turn it round" in printed(capsys, a, ",".join(b))
+    close = [write(f"c{n}", entry(many(23 + n, 0), seed=n)) for n in (1, 2, 3)]
+    assert "so that other seeds may turn it round" not in printed(capsys, a, ",".join(close))
+
+
+def test_where_pictures_are_stored_makes_no_other_run(write, capsys):
+    sides = []
+    for letter in "ab":
+        made = [entry(A, seed=seed) for seed in (0, 1)]
+        for number, each in enumerate(made):
+            each["config"] = {"seed": number, "picture_store": f"/disk{number}", "batch_size": 4}
+            each["weights"] = f"{letter}{number}"
+        sides.append(",".join(write(f"{letter}{number}", each) for number, each in enumerate(made)))
+    assert "picture_store" not in printed(capsys, *sides)

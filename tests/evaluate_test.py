@@ -191,6 +191,20 @@ def test_data_that_a_protocol_lacks_is_named_before_anything_is_trained(run, mon
     evaluate.check_data(config)
 
 
+def test_what_is_scored_stays_where_a_later_protocol_fails(prepared, run, tmp_path, monkeypatch):
+    config, model = run
+    named = {"toy": PROTOCOL, "broken": dataclasses.replace(PROTOCOL, captions="random_order_or_single")}
+    monkeypatch.setattr(evaluate, "find_protocol", named.__getitem__)
+    with pytest.raises(UserError, match="broken cannot be scored"):
+        evaluate.evaluate_run(config, model, tmp_path, ["toy", "broken"])
+    assert set(json.loads((tmp_path / "results.json").read_text())) == {"toy"}
+
+
+def test_zero_vectors_have_no_direction():
+    found = evaluate.mean_directions(np.array([[0, 0], [0, 2]], np.float32), np.array([0, 1]))
+    np.testing.assert_array_equal(found, [[0, 0], [0, 1]])
+
+
 def test_results_of_the_same_weights_stay_and_others_go(prepared, run, tmp_path, monkeypatch, capsys):
     config, model = run
     config.evals = ("toy",)

@@ -74,6 +74,7 @@ def _result(name="fruit_test", gallery="all"):
             "category": ["ripe", "green", "green"],
             "subset": ["small"] * 3,
             "row": [0, 1, 2],
+            "groups": [["ripe"], ["green"], ["green"]],
             "target_ids": [[NAMES[2], NAMES[13]], [NAMES[0]], [NAMES[10]]],
             "ranked_ids": [NAMES[1:10], NAMES[4:], NAMES[:9]],
             "rank": [2, 13, 0],
@@ -204,6 +205,25 @@ def test_only_targets_are_framed_in_green(run):
     places = re.findall(r"<li(.*?)>", first)
     assert places == ["", " class=hit", *[""] * 6]
     assert "target, 1 of 2" in first
+
+
+def test_of_a_class_all_that_are_right_are_framed(run):
+    """Only some of the class stand among the targets, the removed reference as one of them."""
+    result = _result()
+    result["queries"] |= {
+        "accepted": [70, 1, 1],
+        "hits": [[False, True, True, *[False] * 6], [False] * 10, [False] * 9],
+    }
+    result["queries"]["target_ids"][0] = [NAMES[0], NAMES[13]]
+    result["queries"]["hits"][1] = [False] * len(result["queries"]["ranked_ids"][1])
+    _write(run, {"fruit_test": result})
+    first = _cards(_html(run))[0]
+    assert re.findall(r"<li(.*?)>", first)[:4] == ["", " class=hit", " class=hit", ""]
+    assert re.findall(r'<figure class=hit><i [^>]*title="([^"]*)"', first) == [NAMES[2]]
+    assert "target, 1 of 70" in first
+    result["queries"]["hits"][0] = [False] * 9
+    _write(run, {"fruit_test": result})
+    assert re.findall(r'<figure class=hit><i [^>]*title="([^"]*)"', _cards(_html(run))[0]) == [NAMES[13]]
 
 
 def test_reference_among_the_results_is_marked(run):

@@ -3,10 +3,11 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from cir_tf import assemble, tune_index
+from cir_tf import assemble, evaluate, tune_index
 from cir_tf.errors import UserError
 from cir_tf.retrieval.scann import ScannIndex
 from tests.conftest import run_module
@@ -105,6 +106,24 @@ def test_mistakes_are_told_in_one_line(trained_run, data_dir, tmp_path, monkeypa
         with pytest.raises(UserError, match=message) as error:
             tune_index.main(arguments)
         assert "\n" not in str(error.value)
+
+
+def test_what_cannot_be_searched_is_told_in_one_line(trained_run, data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    config, model = assemble.trained(trained_run[0])
+    with config.unlocked():
+        config.index = {"name": "scann", "exact_below": 100}
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(UserError, match="cannot be searched: The vectors must be finite"),
+    ):
+        part = evaluate.runner.Part({}, {"ids": ["a"]}, {"model": np.ones((1, 2))}, np.full((1, 2), np.nan))
+        patch.setattr(evaluate.Scorer, "part", lambda self, protocol, subset: part)
+        tune_index.tune_run(config, model, tmp_path)
+    with config.unlocked():
+        config.evals = ()
+    with pytest.raises(UserError, match="names no protocol; give one with --protocol"):
+        tune_index.tune_run(config, model, tmp_path)
 
 
 def test_missing_matplotlib_is_one_clear_line(tmp_path, monkeypatch):

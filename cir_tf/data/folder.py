@@ -32,12 +32,14 @@ class Listing(NamedTuple):
         paths: {name: absolute `Path`}; a name is the path within the folder, with slashes.
         states: {name: (bytes, time of the last change in ns)}.
         links_out: number of symbolic links that leave the folder; they are not followed.
+        closed: number of folders that may not be read.
     """
 
     folder: Path
     paths: dict
     states: dict
     links_out: int
+    closed: int = 0
 
 
 class Encoded(NamedTuple):
@@ -58,8 +60,8 @@ def find(folder):
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}")
     folder = folder.resolve()
-    paths, links_out = {}, 0
-    for parent, folders, files in os.walk(folder):
+    paths, links_out, closed = {}, 0, []
+    for parent, folders, files in os.walk(folder, onerror=closed.append):
         links = [Path(parent, name) for name in folders if Path(parent, name).is_symlink()]
         found = [Path(parent, name) for name in files if name.lower().endswith(SUFFIXES)]
         links_out += sum(_leaves(path, folder) for path in links)
@@ -71,7 +73,7 @@ def find(folder):
     if not paths:
         raise UserError(f"{folder} holds no picture: no file ends in {', '.join(SUFFIXES)}")
     paths = dict(sorted(paths.items()))
-    return Listing(folder, paths, {name: _state(path) for name, path in paths.items()}, links_out)
+    return Listing(folder, paths, {name: _state(path) for name, path in paths.items()}, links_out, len(closed))
 
 
 def read(path):
@@ -150,6 +152,8 @@ def summary(listing, count, bad):
     line = f"{count} pictures of {listing.folder} indexed"
     if listing.links_out:
         line += f"; {listing.links_out} links that leave the folder not followed"
+    if listing.closed:
+        line += f"; {listing.closed} folders may not be read"
     return f"{line}; {_told(bad)}" if bad else line
 
 
@@ -180,8 +184,7 @@ def _read_or_error(path):
 
 def _png(image):
     if image.mode.startswith("I"):
-        grey = np.asarray(image, np.float32) / 257
-        image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

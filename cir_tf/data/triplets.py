@@ -128,9 +128,9 @@ def make_triplets(sampler, reference_gallery, target_gallery, tokenizer, size, f
     targets = Pictures(target_gallery.encoded_N, size, fit, folder)
     same = reference_gallery is target_gallery
     references = targets if same else Pictures(reference_gallery.encoded_N, size, fit, folder)
-    # Equal classes, where there are classes, else equal ids: either way an equally right answer.
+    # Equal classes, where classes are asked for, else equal ids: either way an equally right answer.
     pairs = zip(target_gallery.target_class, target_gallery.ids, strict=True)
-    names = [name or f"id:{target}" for name, target in pairs]
+    names = [name if name and sampler.by_class else f"id:{target}" for name, target in pairs]
     target_class_N = np.unique(names, return_inverse=True)[1].astype(np.int32)
     return Triplets(sampler, references, targets, target_class_N, tokenizer)
 

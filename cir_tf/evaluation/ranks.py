@@ -128,7 +128,7 @@ class _Block:
 
     def keys(self, row_P, column_P):
         """Exact sort keys of pairs."""
-        return pair_keys(self.query_qD[row_P], self.vectors_ND, column_P[:, None])[:, 0]
+        return pair_keys(self.query_qD, self.vectors_ND, column_P[:, None], row_P)[:, 0]
 
     def at_least(self, least_q):
         """Which entries may have a score of at least `least_q`, bool [q, N]; never the excluded ones."""

@@ -16,7 +16,7 @@ REPORTED = 10  # ranked ids per query that a result keeps
 FILE = "results.json"
 KEYS = {"protocol", "describe", "seed", "version", "data", "metrics", "queries"}
 COLUMNS = {
-    *("query_id", "reference_id", "text", "category", "subset", "row"),
+    *("query_id", "reference_id", "text", "category", "subset", "row", "groups"),
     *("target_ids", "ranked_ids", "values", "rank", "reference_rank"),
 }
 
@@ -34,7 +34,8 @@ class Result:
             groups are the subsets, where there are several, then the protocol's own.
         queries: of each query of the model, as lists: query_id, reference_id, text, category, subset, groups (names of
             the protocol's groups it is in), row (number of the row of the dataset it was made of), target_ids (the
-            accepted ones, at most `REPORTED`), ranked_ids (the best `REPORTED`), values (its value of each metric, by
+            accepted ones, of a class at most `REPORTED`), accepted (how many there are), ranked_ids (the best
+            `REPORTED`), hits (which of these are accepted), values (its value of each metric, by
             metric), rank (the exact rank of the best accepted target from 1, or 0 where only the removed reference
             would be accepted), reference_rank (the place of the reference among the ranked ids, or 0), and best_of
             ({name: best id of each query} for those of `ALONE` that there are).

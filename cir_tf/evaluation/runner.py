@@ -192,7 +192,8 @@ def _groups_of(protocol, parts):
 
 def _queries(protocol, parts, scores):
     """The columns of `Result.queries`."""
-    found = {key: [] for key in (*STRINGS, "subset", "row", "target_ids", "ranked_ids", "rank", "reference_rank")}
+    columns = "subset", "row", "target_ids", "accepted", "ranked_ids", "hits", "rank", "reference_rank"
+    found = {key: [] for key in (*STRINGS, *columns)}
     best_of = {name: [] for name in ALONE if name in next(iter(scores.values()))}
     for subset, part in parts.items():
         rows, ids = part.rows, np.array([*part.gallery["ids"], ""], object)
@@ -201,10 +202,14 @@ def _queries(protocol, parts, scores):
             found[key] += map(str, rows[key])
         found["subset"] += [subset] * len(rows["query_id"])
         found["row"] += np.asarray(rows["row"]).tolist()
-        found["target_ids"] += _target_ids(protocol, part)
+        target_ids, is_accepted, accepted = _targets(protocol, part)
+        found["target_ids"] += target_ids
+        found["accepted"] += accepted
         ranked = ids[model.best_QK].tolist()
         is_short = (model.best_QK < 0).any()
-        found["ranked_ids"] += [[name for name in names if name] for names in ranked] if is_short else ranked
+        ranked = [[name for name in names if name] for names in ranked] if is_short else ranked
+        found["ranked_ids"] += ranked
+        found["hits"] += [[is_accepted(row, name) for name in names] for row, names in enumerate(ranked)]
         found["rank"] += model.rank_Q.tolist()
         is_reference_QK = ids[model.best_QK] == np.array(rows["reference_id"], object)[:, None]
         found["reference_rank"] += np.where(is_reference_QK.any(1), 1 + is_reference_QK.argmax(1), 0).tolist()
@@ -215,13 +220,18 @@ def _queries(protocol, parts, scores):
     return found | {"groups": _groups_of(protocol, parts), "best_of": best_of}
 
 
-def _target_ids(protocol, part):
+def _targets(protocol, part):
+    """Of every query the ids of targets, of a class at most `REPORTED`; whether (query, id) is a hit; their number."""
     if protocol.hit not in CLASS_OF:
-        return list(part.rows["target_ids"])
+        target_ids = list(part.rows["target_ids"])
+        return target_ids, lambda row, name: name in target_ids[row], list(map(len, target_ids))
+    class_of = dict(zip(part.gallery["ids"], map(CLASS_OF[protocol.hit], part.gallery["target_class"]), strict=True))
     of_class = {}
-    for name, target_class in zip(part.gallery["ids"], part.gallery["target_class"], strict=True):
-        of_class.setdefault(CLASS_OF[protocol.hit](target_class), []).append(str(name))
-    return [of_class[CLASS_OF[protocol.hit](name)][:REPORTED] for name in part.rows["target_class"]]
+    for name, target_class in class_of.items():
+        of_class.setdefault(target_class, []).append(str(name))
+    wanted = list(map(CLASS_OF[protocol.hit], part.rows["target_class"]))
+    target_ids = [of_class[name][:REPORTED] for name in wanted]
+    return target_ids, lambda row, name: class_of[name] == wanted[row], [len(of_class[name]) for name in wanted]
 
 
 def padded(lists, position=None):

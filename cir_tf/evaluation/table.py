@@ -36,6 +36,7 @@ def to_markdown(result):
     """The same table in Markdown."""
     names, *rows = _cells(result)
     lines = [names, ["---"] + ["---:"] * (len(names) - 1), *rows]
+    lines = [[cell.replace("|", r"\|") for cell in line] for line in lines]
     return "\n".join([header(result), "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
@@ -46,9 +47,15 @@ def to_latex(result):
         numbers = [
             f"{100 * e.value:.1f} {{\\scriptsize $\\pm$ {50 * (e.high - e.low):.1f}}}" for e in estimates.values()
         ]
-        label = re.sub(r"([_&%#$])", r"\\\1", name).replace("·", r"\quad")
+        label = re.sub(r"[_&%#$\\{}^~]", _escaped, name).replace("·", r"\quad")
         lines.append(" & ".join([label, *numbers]) + r" \\")
     return "\n".join(lines)
+
+
+def _escaped(found):
+    """A character that LaTeX would not print as itself."""
+    words = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    return words.get(found[0], f"\\{found[0]}")
 
 
 def _rows(result):
@@ -56,7 +63,12 @@ def _rows(result):
     for name, summary in result.metrics.items():
         yield name, summary["overall"]
         if name == MODEL:
-            yield from ((f"· {group}", estimates) for group, estimates in summary["groups"].items())
+            yield from ((f"· {printable(group)}", estimates) for group, estimates in summary["groups"].items())
+
+
+def printable(text):
+    """One line without control characters: names of groups come from people's files."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _cells(result):

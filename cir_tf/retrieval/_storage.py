@@ -10,7 +10,7 @@ from cir_tf.config import put_in_place
 from cir_tf.errors import UserError
 
 FORMAT_VERSION = 2
-MANIFEST = "manifest.json"
+MANIFEST, VECTORS, IDS, SCANN = "manifest.json", "vectors.npy", "ids.json", "scann"  # all that an index's folder holds
 CHUNK = 2**24  # bytes read at a time
 
 
@@ -25,7 +25,7 @@ def write(folder, fill, manifest):
     Raises:
         UserError: the folder holds something else, or cannot be written.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     if folder.exists() and not _replaceable(folder):
         raise UserError(f"{folder} exists and is not an index; choose another folder.")
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
@@ -87,4 +87,6 @@ def _crc(path):
 
 
 def _replaceable(folder):
-    return folder.is_dir() and ((folder / MANIFEST).exists() or not any(folder.iterdir()))
+    """An empty folder, or one with an index, whole or damaged, and nothing else."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    return not names or (bool(names & {VECTORS, IDS}) and names <= {MANIFEST, VECTORS, IDS, SCANN})

@@ -14,9 +14,9 @@ import numpy as np
 from cir_tf.errors import UserError
 from cir_tf.retrieval import _storage
 from cir_tf.retrieval._checks import checked_ids, checked_vectors
+from cir_tf.retrieval._storage import IDS, VECTORS
 
 METRIC = "inner_product"
-VECTORS, IDS = "vectors.npy", "ids.json"
 
 
 class Ranking(NamedTuple):
@@ -167,6 +167,9 @@ class Index(abc.ABC):
         Raises:
             ValueError: an id is not in the index.
         """
+        if isinstance(ids, str):
+            raise ValueError(f"ids must be a sequence of ids. Received: the string {ids!r}.")
+        ids = list(ids)
         lost = [name for name in ids if name not in self._position]
         if lost:
             raise ValueError(f"Ids to delete must be in the index. Received: {', '.join(map(repr, lost[:5]))}.")

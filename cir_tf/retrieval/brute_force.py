@@ -84,13 +84,15 @@ def smallest_keys(chunks, k):
     return np.sort(kept_qK, axis=1)
 
 
-def pair_keys(query_QD, vectors_ND, position_QK):
+def pair_keys(query_QD, vectors_ND, position_QK, row_Q=None):
     """Sort keys (see `split_keys`) of single pairs of query and gallery row.
 
     Args:
         query_QD: float32 [Q, D].
         vectors_ND: float32 [N, D].
         position_QK: int64 [Q, K], gallery rows; -1 gives the key of "no entry", which comes last.
+        row_Q: int, the row of `query_QD` that each row of positions belongs to; None: its own. Of millions of pairs the
+            queries are never gathered at once.
 
     Returns:
         uint64 [Q, K], in the order of `position_QK`.
@@ -99,10 +101,11 @@ def pair_keys(query_QD, vectors_ND, position_QK):
     if not len(vectors_ND):
         return key_QK
     step = max(1, PAIR_NUMBERS // max(1, position_QK.shape[1] * vectors_ND.shape[1]))
-    for start in range(0, len(query_QD), step):
+    for start in range(0, len(position_QK), step):
         rows = slice(start, start + step)
+        query_qD = query_QD[rows if row_Q is None else row_Q[rows]].astype(np.float64)
         vectors_qKD = vectors_ND[position_QK[rows]].astype(np.float64)
-        score_qK = np.einsum("qd,qkd->qk", query_QD[rows].astype(np.float64), vectors_qKD).astype(np.float32)
+        score_qK = np.einsum("qd,qkd->qk", query_qD, vectors_qKD).astype(np.float32)
         key_QK[rows] = np.where(position_QK[rows] < 0, NO_ENTRY, sort_keys(score_qK, position_QK[rows]))
     return key_QK
 

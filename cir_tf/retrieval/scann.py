@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from cir_tf.retrieval._storage import SCANN
 from cir_tf.retrieval._tuning import LADDER, Rung, choose
 from cir_tf.retrieval.base import Index
 from cir_tf.retrieval.brute_force import NO_ENTRY, pair_keys, split_keys, top_k
@@ -20,7 +21,6 @@ REORDERED = 200
 MARGIN = 16  # candidates beyond k: ScaNN's float32 scores may swap neighbours at the cut
 TRAINING_SAMPLE = 250_000
 SCORE_ERROR = 1e-5  # bound on the error of a float32 inner product of unit vectors
-FILES = "scann"
 SAMPLE = 256  # queries on which recall is measured
 SINGLE = 20  # queries of which each is timed by itself
 
@@ -175,15 +175,15 @@ class ScannIndex(Index):
 
     def _write_files(self, folder):
         if not self.is_exact:
-            (folder / FILES).mkdir()
-            self._made().serialize(str(folder / FILES), relative_path=True)
+            (folder / SCANN).mkdir()
+            self._made().serialize(str(folder / SCANN), relative_path=True)
 
     def _read_files(self, folder):
         if self.is_exact:
             return
-        if (folder / FILES / "scann_docids.pkl").exists():  # ScaNN would unpickle it; this library never writes one
+        if (folder / SCANN / "scann_docids.pkl").exists():  # ScaNN would unpickle it; this library never writes one
             raise ValueError("scann_docids.pkl does not belong there")
-        self._searcher = self._scann.scann_ops_pybind.load_searcher(str(folder / FILES), assets_backcompat_shim=False)
+        self._searcher = self._scann.scann_ops_pybind.load_searcher(str(folder / SCANN), assets_backcompat_shim=False)
 
 
 def _drawn(query_QD, sample, seed):

@@ -27,9 +27,11 @@ class Sampler(abc.ABC):
 
     Attributes:
         needs_rows: whether it reads the stored rows of a dataset's training split, or the galleries alone.
+        by_class: whether all pictures of the target's class are right, or the target alone.
     """
 
     needs_rows = False
+    by_class = True
 
     @abc.abstractmethod
     def __init__(self, rows, references, targets):

@@ -35,6 +35,8 @@ class Stored(Sampler):
         rows = _only(rows, np.flatnonzero(np.asarray(rows["has_target"], bool)))
         if not rows["target_id"]:
             raise ValueError("There must be rows with a target. Received: none.")
+        # Classes that no row asks for say nothing of right and wrong.
+        self.by_class = any(rows["target_class"])
         made = _texts(captions, rows)
         self._vocabulary = made.texts
         if side_texts:

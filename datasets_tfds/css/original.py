@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from datasets_tfds.css import render, scenes
+from datasets_tfds.pictures import FORMATS
 
 JSON_NAME = "css.json"
 NPY_NAME = "css_toy_dataset_novel2_small.dup.npy"
@@ -90,7 +91,7 @@ def encode_png(image_HWC):
 
 
 def _read(path):
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if image.mode.startswith("I"):  # 16 bits: scaled, where Pillow's convert would clip
             return np.repeat((np.asarray(image)[..., None] >> 8).astype(np.uint8), 3, axis=2)
         return np.asarray(image.convert("RGB"))

@@ -167,7 +167,7 @@ def _read(root, garment, official, prefix):
 
 
 def _check_name(image_id, where):
-    if not isinstance(image_id, str) or image_id != Path(image_id).name:
+    if not isinstance(image_id, str) or image_id != Path(image_id).name or image_id in ("", ".."):
         raise ValueError(f"{where}: {image_id!r} is no image id")
 
 

@@ -61,7 +61,7 @@ def find(manual_dir):
         ValueError: a link leads out of the folder, or a name is no text.
     """
     root, files = Path(manual_dir), []
-    for parent, folders, names in os.walk(root):
+    for parent, folders, names in os.walk(root, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
             path = Path(parent, name)
@@ -80,6 +80,10 @@ def find(manual_dir):
     taken = set(found)
     ids = [_stem(path) if count[_stem(path)] == 1 and _stem(path) not in taken else path for path in found]
     return Folder(root, dict(zip(ids, found, strict=True)), others)
+
+
+def _raise(error):
+    raise error
 
 
 def read_triplets(folder, skip=False):

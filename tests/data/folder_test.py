@@ -9,6 +9,7 @@ from PIL import Image
 
 from cir_tf.data import folder
 from cir_tf.errors import UserError
+from datasets_tfds.own_images import annotations
 from tests.tiny_run import file_of, picture
 
 SIZE = (7, 5)
@@ -65,7 +66,7 @@ def test_first_frame_of_an_animation_counts(tmp_path, kind):
 def test_16_bit_grey_is_scaled(tmp_path):
     pixels = np.array([[0, 257, 25700, 64000, 65535]], np.uint16)
     found = read(tmp_path / "a.png", file_of(Image.fromarray(pixels)))
-    assert found.tolist() == [[[value] * 3 for value in (0, 1, 100, 249, 255)]]
+    assert found.tolist() == [[[value] * 3 for value in (0, 1, 100, 250, 255)]]  # as the builders have it
 
 
 def test_cmyk_becomes_rgb(tmp_path):
@@ -143,6 +144,25 @@ def test_links_that_leave_the_folder_are_counted_and_not_followed(tmp_path):
     assert list(found.paths) == ["a.png", "same.png"]
     assert found.links_out == 3
     assert "3 links that leave the folder" in folder.summary(found, 2, [])
+
+
+def test_folders_that_may_not_be_read_are_counted(tmp_path, monkeypatch):
+    for name in ("open", "closed"):
+        (tmp_path / name).mkdir()
+        picture(3).save(tmp_path / name / "a.png")
+    scandir = os.scandir
+
+    def guarded(path):
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    listing = folder.find(tmp_path)
+    assert (list(listing.paths), listing.closed) == (["open/a.png"], 1)
+    assert folder.summary(listing, 1, []).endswith("indexed; 1 folders may not be read")
+    with pytest.raises(PermissionError):
+        annotations.find(tmp_path)
 
 
 def test_name_that_is_no_utf8_is_spelled_out(tmp_path):

@@ -34,13 +34,16 @@ def test_rows_find_their_pictures_words_and_classes(data):
     np.testing.assert_array_equal(class_R[:, None] == class_R, target_R[:, None] == target_R)
 
 
-def test_a_class_counts_before_the_id():
+def test_a_class_counts_before_the_id_where_rows_ask_for_one():
     gallery = small_gallery()._replace(target_class=["round", "", "", "round", ""])
-    sampler = Stored(small_rows(), gallery, gallery)
-    made = triplets.make_triplets(sampler, gallery, gallery, WordTokenizer(sorted(WORDS)), SIZE)
-    _, target_R, _, class_R = made.epoch(0, 0)
-    kind_R = np.array([0, 1, 2, 0, 3])[target_R]
-    np.testing.assert_array_equal(class_R[:, None] == class_R, kind_R[:, None] == kind_R)
+    rows = small_rows()
+    asked = [gallery.target_class[gallery.ids.index(name)] for name in rows["target_id"]]
+    for classes, kinds in ((asked, [0, 1, 2, 0, 3]), ([""] * len(asked), range(5))):
+        sampler = Stored(rows | {"target_class": classes}, gallery, gallery)
+        made = triplets.make_triplets(sampler, gallery, gallery, WordTokenizer(sorted(WORDS)), SIZE)
+        _, target_R, _, class_R = made.epoch(0, 0)
+        kind_R = np.array(kinds)[target_R]
+        np.testing.assert_array_equal(class_R[:, None] == class_R, kind_R[:, None] == kind_R)
 
 
 def test_batches_are_the_rows_they_say(data):

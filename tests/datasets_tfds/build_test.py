@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -204,7 +205,34 @@ def test_what_is_there_stays_until_the_new_one_is_ready(tmp_path, capsys):
     assert build.main([*command, "--overwrite"]) == 0
     assert _rows(data_dir) == ["third"]
     folder = data_dir / "own_images" / "own_index"
-    assert sorted(path.name for path in folder.iterdir()) == [".lock", "1.0.0"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", ".replacing", "1.0.0"]
     (folder / "1.0.0").rename(folder / ".1.0.0.old")  # a kill between the two renames
     assert build.main(command) == 0
     assert _rows(data_dir) == ["third"]
+
+
+def test_what_one_process_sets_aside_no_other_brings_back(tmp_path):
+    folder, seen = tmp_path / "config" / "1.0.0", []
+    folder.mkdir(parents=True)
+
+    def other():
+        with preparing.replacing(folder, False):
+            seen.append(sorted(path.name for path in folder.iterdir()))
+
+    thread = threading.Thread(target=other)
+    with preparing.replacing(folder, True):
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive() and not folder.exists()
+        (folder / "new").mkdir(parents=True)
+    thread.join(10)
+    assert seen == [["new"]]
+
+
+def test_a_writer_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        raise RuntimeError("long story") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(schema.CopyBuilder, "download_and_prepare", full)
+    assert build.main(["own_images", "--config=own_index", f"--data_dir={tmp_path}"]) == 2
+    assert capsys.readouterr().err.startswith("error: cannot build own_images/own_index: [Errno 28] No space left")

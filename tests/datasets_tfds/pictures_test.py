@@ -123,6 +123,28 @@ def test_16_bits_are_scaled_not_clipped(tmp_path):
     assert len(np.unique(expected_HWC)) > 200
 
 
+def test_a_jpeg_with_a_stray_mark_is_stored_as_png(tmp_path):
+    """Pillow has all rows before it comes to the mark; TensorFlow fails at it."""
+    data = KEPT["JPEG"]
+    place = data.rfind(b"\xff\xd9") - 12
+    read = pictures.read(_write(tmp_path / "a.jpg", data[:place] + b"\xff\xe5" + data[place:]))
+    assert read.startswith(b"\x89PNG")
+    assert _decoded(read).shape == (22, 31, 3)
+
+
+def test_16_bits_with_a_transparent_grey_are_those_of_the_search(tmp_path):
+    path = _write(tmp_path / "a.png", _encode(Image.fromarray(HIGH_HW), "PNG", transparency=900))
+    found = _decoded(pictures.read(path, on_white=True))
+    np.testing.assert_array_equal(found, _decoded(folder.read(path)))
+    assert len(np.unique(found)) > 200
+
+
+def test_pixels_that_are_no_whole_numbers_are_refused(tmp_path):
+    path = _write(tmp_path / "a.tiff", _encode(Image.fromarray(np.full((5, 7), 0.5, np.float32)), "TIFF"))
+    with pytest.raises(pictures.BadPicture, match="no whole numbers"):
+        pictures.read(path)
+
+
 @pytest.mark.parametrize("reason", BAD)
 def test_bad_files_are_refused_with_the_reason(tmp_path, reason):
     with pytest.raises(pictures.BadPicture, match=reason):

@@ -112,6 +112,8 @@ def test_ids_groups_and_ranks_by_hand():
     assert result.queries["ranked_ids"][0] == ["x", "w", "v", "y", "z"]
     assert result.queries["ranked_ids"][3] == ["v", "w", "x", "y", "z"]
     assert result.queries["target_ids"] == [["w"], ["y", "x"], ["z"], ["y"]]
+    assert result.queries["accepted"] == [1, 2, 1, 1]
+    assert result.queries["hits"][0] == [False, True, False, False, False]
     assert result.queries["values"] == {"R@1": [0, 0, 0, 0], "R@2": [1, 1, 0, 0], "R@3": [1, 1, 0, 0]}
     assert means(result) == [0, 0.5, 0.5]
     assert means(result, "image only") == [0, 0, 0.25]
@@ -140,6 +142,9 @@ def test_class_targets_are_all_entries_of_the_class():
     result = score(BY_CLASS, rows, {"model": scores})
     assert result.queries["target_ids"] == [["v", "y"], ["u", "w"]]
     assert result.queries["rank"] == [1, 2]
+    assert result.queries["accepted"] == [2, 2]
+    for names, hits, right in zip(result.queries["ranked_ids"], result.queries["hits"], ("vy", "uw"), strict=True):
+        assert hits == [name in right for name in names]
     assert result.metrics["model"]["groups"] == {}
 
 

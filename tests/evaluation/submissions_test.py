@@ -49,6 +49,12 @@ def test_right_file_passes_and_is_told_by_its_header():
     assert upload is GROUP and lists == {"30": ["5", "4"], "4": ["9", "6"]}
 
 
+def test_numbers_may_be_written_as_strings():
+    """As SEARLE writes them; CIRCO's server takes both."""
+    strings = {query: list(map(str, ids)) if isinstance(ids, list) else ids for query, ids in RIGHT.items()}
+    assert check(strings, NUMBERS)[1] == RIGHT
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -57,7 +63,7 @@ def test_right_file_passes_and_is_told_by_its_header():
         ({"30": [5, 7, 3, 6, 8]}, r"do not have 4 ids: 1 \(30\)$"),
         ({"30": [5, 7, 3]}, r"do not have 4 ids: 1 \(30\)$"),
         ({"30": "5736"}, r"do not have 4 ids: 1 \(30\)$"),
-        ({"30": [5, 7, 3, "6"]}, r"have ids that are not integers: 1 \(30\)$"),
+        ({"30": [5, 7, 3, "six"]}, r"have ids that are not integers: 1 \(30\)$"),
         ({"30": [5, 7, 3, True]}, r"have ids that are not integers: 1 \(30\)$"),
         ({"30": [5, 7, 3, [6]]}, r"have ids that are not integers: 1 \(30\)$"),
         ({"30": [5, 7, 3, 7]}, r"name an id twice: 1 \(30\)$"),

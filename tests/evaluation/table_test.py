@@ -43,6 +43,14 @@ def test_latex_has_values_and_half_the_width_of_their_intervals():
     assert all(line.endswith(r" \\") for line in lines[1:])
 
 
+def test_names_of_groups_do_no_harm():
+    result = score(rows=ROWS | {"category": ["a|b\\x{1}^~", "\x1b[2Jclear", "c", "c"]})
+    assert r"· a\|b" in table.to_markdown(result)
+    assert r"\quad a|b\textbackslash{}x\{1\}\textasciicircum{}\textasciitilde{} & " in table.to_latex(result)
+    for form in (table.to_text, table.to_markdown, table.to_latex):
+        assert "\x1b" not in form(result)
+
+
 def test_several_subsets_are_rows_with_stamps_of_their_own():
     result = evaluate(dataclasses.replace(KINDS, groups=None), parts_of_two_kinds())
     lines = table.to_text(result).splitlines()

@@ -213,6 +213,28 @@ def test_folder_with_something_else_is_not_overwritten(index, tmp_path):
     assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
+@pytest.mark.parametrize("names", [["manifest.json"], ["manifest.json", "vectors.npy", "thesis.txt"]])
+def test_a_folder_that_merely_has_a_manifest_is_not_overwritten(index, tmp_path, names):
+    for name in names:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match="is not an index"):
+        index.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_the_folder_one_stands_in_may_be_written(index, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    index.save(".")
+    assert type(index).load(tmp_path / "here").ids_N.tolist() == IDS
+
+
+def test_ids_to_delete_are_any_sequence_but_a_string(index):
+    with pytest.raises(ValueError, match="Received: the string"):
+        index.delete(IDS[0])
+    assert index.delete(name for name in IDS[:2]).ids_N.tolist() == IDS[2:]
+
+
 def test_missing_damaged_or_other_index_is_one_clear_line(kind, index, tmp_path):
     load = type(index).load
     with pytest.raises(UserError, match="no index"):

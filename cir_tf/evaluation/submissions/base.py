@@ -70,7 +70,13 @@ class Upload:
         """{query: its ids, or whatever stands in their place} of a file's value; `value` undone."""
         del rows
         fixed = dict(self.header)
-        return {query: ids for query, ids in value.items() if query not in fixed}
+        return {query: self._items(ids) for query, ids in value.items() if query not in fixed}
+
+    def _items(self, ids):
+        """Numbers that are written as strings count as numbers, as they do for CIRCO's server."""
+        if self.item is not int or not isinstance(ids, list):
+            return ids
+        return [int(name) if isinstance(name, str) and name.isdecimal() else name for name in ids]
 
     def encode(self, rows, ranked):
         """The file as bytes; arguments as for `value`."""
