@@ -234,6 +234,9 @@ def optimizer(config):
     """
     arguments, schedule = dict(config.optimizer), dict(config.schedule)
     kind, shape = arguments.pop("name"), schedule.pop("name")
+    refused = sorted(arguments.keys() & {"use_ema", "gradient_accumulation_steps"})
+    if refused:
+        raise UserError(f"optimizer.{refused[0]} has no effect here; for averages there is config.averaging")
     try:
         rate = schedules.SCHEDULES[shape](arguments.pop("learning_rate"), config.total_steps, **schedule)
         groups = config.learning_rate_groups, config.coupled_decay_groups, config.averaging.decay
@@ -243,7 +246,7 @@ def optimizer(config):
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer {kind!r} or schedule {shape!r} does not take these arguments: {error}") from error
     if config.precision == "mixed_float16":
-        made = keras.optimizers.LossScaleOptimizer(made)
+        made = optimizers.LossScale(made)
     return made
 
 

@@ -8,6 +8,7 @@ import functools
 import gzip
 import itertools
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,7 @@ def read_merges(path):
     try:
         content = path.read_bytes()
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"cannot read the merges of CLIP's tokenizer: {path}: {error}") from error
     return {"merges.txt": "".join(f"{line}\n" for line in _merge_lines(text))}
 

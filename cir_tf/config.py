@@ -241,11 +241,14 @@ def save(config, workdir):
         kept = _flat(read(workdir))
         wanted = _flat(_tuples(mine))
         differing = sorted(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
-        if differing:
+        # A mistake that was refused before the first step leaves nothing behind that is worth keeping.
+        if differing and any((path.parent / name).exists() for name in ("metrics.jsonl", "tensorboard", "checkpoints")):
             shown = ", ".join(f"{key} ({kept.get(key)!r} there, {wanted.get(key)!r} now)" for key in differing[:3])
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
             raise UserError(f"{workdir} holds a run of another config: {shown}{more}; choose another --workdir")
-        return
+        if not differing:
+            return
+        shutil.rmtree(path.parent / "assets", ignore_errors=True)
     try:
         write_json(path, mine)
     except OSError as error:

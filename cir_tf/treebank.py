@@ -10,7 +10,7 @@ from cir_tf.lookup import Lookup
 NAMED_MARKS = ((r"\.", "dotmark"), (r"\?", "questionmark"), ("&", "andmark"), (r"\*", "starmark"))
 # (expression, replacement), in this order; a blank separates words. Lower case only, and no dots are left.
 _RULES = (
-    (r"[\s\p{Zs}\x{1c}-\x{1f}\x{85}]+", " "),
+    (r"[\s\p{Z}\x{1c}-\x{1f}\x{85}]+", " "),
     ("([«“‘„]|`+)", r" \1 "),
     (r'^"', "``"),
     ("``", " `` "),
@@ -28,12 +28,13 @@ _RULES = (
     (r"(\S)('')", r"\1 \2 "),
     (r"([^' ])('[smd]?) ", r"\1 \2 "),
     (r"([^' ])('ll|'re|'ve|n't) ", r"\1 \2 "),
-    (r"\b(can)(not)\b", r"\1 \2"),
-    (r"\b(d)('ye)\b", r"\1 \2"),
-    (r"\b(gim|lem)(me)\b", r"\1 \2"),
-    (r"\b(gon|wan)(na)\b", r"\1 \2"),
-    (r"\b(got)(ta)\b", r"\1 \2"),
-    (r" ('t)(is|was)\b", r" \1 \2"),
+    (r"\b(can)(not)\b", r" \1 \2 "),
+    (r"\b(d)('ye)\b", r" \1 \2 "),
+    (r"\b(gim|lem)(me)\b", r" \1 \2 "),
+    (r"\b(gon)(na)\b", r" \1 \2 "),
+    (r"\b(got)(ta)\b", r" \1 \2 "),
+    (r"\b(wan)(na)\s", r" \1 \2 "),
+    (r" ('t)(is|was)\b", r" \1 \2 "),
 )
 
 

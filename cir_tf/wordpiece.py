@@ -165,7 +165,7 @@ def _plain_characters():
 
 def _plain(character):
     category = unicodedata.category(character)
-    if character in "\t\n\r" or category == "Zs":
+    if character in "\t\n\r" or category in ("Zs", "Zl", "Zp"):
         return " "
     if character in "\0\ufffd" or category in ("Cc", "Cf", "Co"):
         return ""

@@ -108,8 +108,17 @@ def test_a_work_folder_keeps_its_config(tmp_path):
     configs.save(config, tmp_path)
     assert configs.read(tmp_path).to_dict() == config.to_dict()
     configs.save(config, tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
     with pytest.raises(UserError, match=r"another config: seed \(3 there, 4 now\); choose another --workdir"):
         configs.save(configs.load("", ["seed=4"]), tmp_path)
+
+
+def test_a_mistake_before_the_first_step_does_not_lock_the_folder(tmp_path):
+    configs.save(configs.load("", ["dataset=typo"]), tmp_path)
+    (tmp_path / "assets").mkdir()
+    configs.save(configs.load(""), tmp_path)
+    assert configs.read(tmp_path).to_dict() == configs.load("").to_dict()
+    assert not (tmp_path / "assets").exists()
 
 
 def test_a_folder_without_a_run_and_a_broken_one(tmp_path):

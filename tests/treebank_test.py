@@ -17,6 +17,8 @@ CASES = {
     '"start" here': "`` start '' here",
     "rock 'n' roll": "rock ' n ' roll",
     "knee--length knee-length": "knee -- length knee-length",
+    "w/gotta cannot- lemme^": "w/ got ta can not - lem me ^",
+    "red\u2028dress\u2029long": "red dress long",
     "gonna wanna gotta cannot gimme lemme d'ye": "gon na wan na got ta can not gim me lem me d 'ye",
     "'tis 'twas": "'t is 't was",
     "100% cotton #1 @home $5; ok!": "100 % cotton # 1 @ home $ 5 ; ok !",

@@ -28,6 +28,7 @@ TEXTS = [
     "a\u0301\u0323 क्षि",
     "$5 ^_^ `tick` <b> ~| ¡ok! ¿it?",
     "\ue000ok",
+    "knee\u2028ok\u2029red",
 ]
 
 

@@ -152,7 +152,7 @@ def _tensorflow(path):
     def whole(call, *arguments):
         try:
             return call(*arguments)
-        except (tf.errors.OpError, ValueError) as error:
+        except (tf.errors.OpError, ValueError, IndexError) as error:
             raise UserError(f"{path} is no checkpoint of TensorFlow, or cut off: {type(error).__name__}") from error
 
     reader = whole(tf.train.load_checkpoint, str(path))

@@ -70,7 +70,7 @@ class Storage:
     def read(self):
         try:
             return self._archive.read(self._name)  # checks its sum
-        except zipfile.BadZipFile as error:
+        except Exception as error:  # a broken archive can fail in any way
             raise UserError(f"{self._archive.filename} is damaged ({error}); fetch it again") from error
 
 

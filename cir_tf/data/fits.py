@@ -66,7 +66,14 @@ def _jpeg(encoded, ratio=1):
 
 
 def _not_jpeg(encoded):
-    return tf.ensure_shape(tf.io.decode_image(encoded, channels=3, expand_animations=False), [None, None, 3])
+    # TensorFlow would drop the transparency of every kind of file but this one.
+    is_webp = tf.strings.substr(tf.strings.join([encoded, bytes(12)]), 8, 4) == b"WEBP"
+    picture = tf.cond(
+        is_webp,
+        lambda: tf.raw_ops.DecodeWebP(contents=encoded, channels=0)[0, :, :, :3],
+        lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
+    )
+    return tf.ensure_shape(picture, [None, None, 3])
 
 
 def _plain(picture, inner):

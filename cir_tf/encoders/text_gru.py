@@ -67,7 +67,7 @@ class TextGRU(TextEncoder):
                 f"Cells are {' and '.join(CELLS)}, and directions share the state equally. "
                 f"Received: cell={cell!r}, state_width={state_width}, bidirectional={bidirectional}."
             )
-        lines = [line.split("\t") for line in assets["vocabulary.txt"].splitlines()]
+        lines = [line.split("\t") for line in assets["vocabulary.txt"].split("\n") if line]
         self.tokenizer = TreebankTokenizer([word for word, _ in lines])
         self._is_single_V = np.array([False, *(int(count) < 2 for _, count in lines)])
         self.width, self.word_width = width, word_width

@@ -1,6 +1,7 @@
 """Saved states of a run: the newest that can be read counts."""
 
 import logging
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,16 @@ KEPT = 3
 
 def exist(folder):
     """Whether a folder holds checkpoints, readable or not."""
-    return tf.train.get_checkpoint_state(str(folder)) is not None
+    return bool(_paths(folder))
+
+
+def _paths(folder):
+    """The checkpoints of a folder, the newest first: by their files, as TensorFlow's list of them may be damaged."""
+    numbered = {}
+    for path in Path(folder).glob("ckpt-*.index"):
+        if match := re.fullmatch(r"ckpt-(\d+)", path.stem):
+            numbered[int(match[1])] = str(path.with_suffix(""))
+    return [numbered[number] for number in sorted(numbered, reverse=True)]
 
 
 class Checkpoints:
@@ -31,7 +41,11 @@ class Checkpoints:
         self.folder = Path(folder)
         self.thrown_away = None if chief else tempfile.TemporaryDirectory()
         place = str(self.folder) if chief else self.thrown_away.name
-        self.manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=KEPT)
+        try:
+            self.manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=KEPT)
+        except ValueError:  # its list is damaged; it goes on with a new one
+            (Path(place) / "checkpoint").unlink()
+            self.manager = tf.train.CheckpointManager(checkpoint, place, max_to_keep=KEPT)
 
     def save(self):
         """Save the state under its step; the path.
@@ -55,8 +69,7 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints and none can be read.
         """
-        state = tf.train.get_checkpoint_state(str(self.folder))
-        paths = list(state.all_model_checkpoint_paths)[::-1] if state else []
+        paths = _paths(self.folder)
         for path in paths:
             status = None
             try:

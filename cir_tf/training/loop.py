@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -55,7 +56,7 @@ def run(task, data, config, workdir):
             step += count
             bar.update(count)
             if log and (step % config.log_steps == 0 or step == total):
-                bar.set_postfix(log.write(step, losses[-1], float(task.optimizer.learning_rate)))
+                bar.set_postfix(log.write(step, losses[-1], _number(task.optimizer.learning_rate)))
             if step % config.checkpoint_steps == 0 or step == total or interrupted:
                 saved = checkpoints.save()
             if interrupted:
@@ -124,6 +125,11 @@ def _build(task, data, config):
     """Variables and their first values, from a small batch whose content does not matter."""
     example = next(iter(triplets.batches(data, config.batch_size, config.seed, 0, config.augment)))
     task.build({key: value[:2] for key, value in example.items()})
+
+
+def _number(value):
+    """A float of a tensor, or of a variable that every replica has."""
+    return float(keras.ops.convert_to_numpy(value))
 
 
 def _next(step, every):

@@ -68,6 +68,14 @@ def grouped(optimizer_class, multipliers=(), coupled_decays=(), averaging=0.0):
             if averaging:
                 self.averages = self.add_optimizer_variables(variables, "average")
 
+        def _clip_gradients(self, gradients):
+            """Of the sum over the replicas, of which every one then has its share."""
+            if not (self.clipnorm or self.clipvalue or self.global_clipnorm):
+                return gradients
+            context = tf.distribute.get_replica_context()
+            summed = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.convert_to_tensor(each) for each in gradients])
+            return [each / context.num_replicas_in_sync for each in super()._clip_gradients(summed)]
+
         def update_step(self, gradient, variable, learning_rate):
             # A word that a batch has several times has their sum for gradient: Keras' Adam would square each by itself.
             gradient = tf.convert_to_tensor(gradient)
@@ -85,6 +93,15 @@ def grouped(optimizer_class, multipliers=(), coupled_decays=(), averaging=0.0):
 
     Grouped.__name__ = f"Grouped{optimizer_class.__name__}"
     return Grouped
+
+
+class LossScale(keras.optimizers.LossScaleOptimizer):
+    """Keras' own, but all replicas skip a step where the gradients of one of them are not finite."""
+
+    def check_finite(self, gradients):
+        finite, context = super().check_finite(gradients), tf.distribute.get_replica_context()
+        count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(finite, tf.float32))
+        return count == float(context.num_replicas_in_sync)
 
 
 def _of_group(groups, variable, otherwise):

@@ -126,3 +126,16 @@ def test_a_random_fit_is_refused_before_training_and_in_an_export(tmp_path):
 def test_an_unknown_fit_lists_the_names():
     with pytest.raises(ValueError, match=r"squash, pad, .*targetpad, crop_and_flip\. Received: fit='crop'"):
         preprocess.decode(b"", 8, "crop")
+
+
+@pytest.mark.parametrize("name", [name for name, fit in fits.FITS.items() if fit.graph])
+def test_webp_with_transparency_and_animations_are_read_as_other_files(name):
+    rng = np.random.default_rng(5)
+    frames = [Image.fromarray(rng.integers(0, 255, (30, 41, 4), np.uint8)) for _ in range(2)]
+    moving = {"save_all": True, "append_images": frames[1:]}
+    for options in ({}, moving):
+        file, plain = io.BytesIO(), io.BytesIO()
+        frames[0].save(file, "WEBP", lossless=True, exact=True, **options)
+        Image.open(io.BytesIO(file.getvalue())).convert("RGB").save(plain, "PNG")
+        found = preprocess.decode(tf.constant(file.getvalue()), 16, name)
+        np.testing.assert_array_equal(found, preprocess.decode(tf.constant(plain.getvalue()), 16, name))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from cir_tf import assemble
 from cir_tf.errors import UserError
-from cir_tf.training import loop
+from cir_tf.training import checkpoints, loop
 from cir_tf.training.checkpoints import Checkpoints
 from tests.small import ASSETS, small_config, small_triplets
 
@@ -89,6 +89,35 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, capl
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     go(config, tmp_path)
     assert "ckpt-6 cannot be read" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense {"])
+def test_a_damaged_list_of_checkpoints_loses_none(tmp_path, capsys, content):
+    config = small_config()
+    first = go(config, tmp_path)
+    (tmp_path / "checkpoints" / "checkpoint").write_bytes(content)
+    assert checkpoints.exist(tmp_path / "checkpoints")
+    again = go(config, tmp_path)
+    assert "already trained" in capsys.readouterr().out
+    for left, right in zip(first.retriever.weights, again.retriever.weights, strict=True):
+        np.testing.assert_array_equal(left.numpy(), right.numpy())
+
+
+def test_replicas_log_a_constant_learning_rate(tmp_path, two_replicas):
+    config = small_config()
+    config.schedule = {"name": "constant"}
+    task = assemble.task(config, ASSETS, two_replicas)
+    loop.run(task, small_triplets(task.retriever), config, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    np.testing.assert_allclose([line["learning_rate"] for line in lines], config.optimizer.learning_rate)
+
+
+@pytest.mark.parametrize("key", ["use_ema", "gradient_accumulation_steps"])
+def test_options_without_effect_are_refused(key):
+    config = small_config()
+    config.optimizer[key] = 2
+    with pytest.raises(UserError, match=f"optimizer.{key} has no effect here"):
+        assemble.optimizer(config)
 
 
 def test_no_readable_checkpoint_is_an_error(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cir_tf.training.optimizers import StepDecay, TorchSGD, grouped
+from cir_tf.training.optimizers import LossScale, StepDecay, TorchSGD, grouped
 from cir_tf.training.schedules import SCHEDULES
 from tests.golden import S
 
@@ -157,6 +157,54 @@ def test_two_replicas_equal_one():
     one, two = json.loads(done.stdout.strip().splitlines()[-1])
     assert np.abs(np.subtract(one[0], 1)).max() > 1e-3
     np.testing.assert_allclose(two, one, atol=1e-6)
+
+
+def applied(strategy, make, gradients_of):
+    """A variable, (1, 2), after a step with the gradients of each replica; a copy of every replica."""
+    with strategy.scope():
+        weight, optimizer = variable(np.array([1.0, 2.0])), make()
+        optimizer.build([weight])
+
+    @tf.function
+    def step():
+        def replica_step():
+            place = tf.distribute.get_replica_context().replica_id_in_sync_group
+            optimizer.apply([tf.constant(gradients_of, tf.float32)[place]], [weight])
+
+        strategy.run(replica_step)
+
+    step()
+    return [each.numpy() for each in strategy.experimental_local_results(weight.value)], optimizer
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_all_replicas_skip_a_step_that_one_of_them_cannot_take(two_replicas, bad):
+    gradients = np.ones((2, 2))
+    make = lambda: LossScale(grouped(keras.optimizers.Adam)(0.1), initial_scale=2.0**15)  # noqa: E731
+    copies, _ = applied(two_replicas, make, gradients)
+    for copy in copies:
+        np.testing.assert_allclose(copy, [0.9, 1.9], atol=0.01)
+    gradients[bad, 1] = np.inf
+    copies, optimizer = applied(two_replicas, make, gradients)
+    for copy in copies:
+        np.testing.assert_array_equal(copy, [1, 2])
+    assert float(keras.ops.convert_to_numpy(optimizer.dynamic_scale)) == 2.0**14
+
+
+@pytest.mark.parametrize(
+    ("clip", "moved"),
+    [({"global_clipnorm": 1.0}, [0.28, 0.96]), ({"clipnorm": 1.0}, [0.28, 0.96]), ({"clipvalue": 5.0}, [5.0, 5.0])],
+)
+def test_gradients_are_clipped_after_the_sum(two_replicas, clip, moved):
+    """(3, -6) and (4, 30): together (7, 24), of length 25."""
+    make = lambda: grouped(keras.optimizers.SGD)(1.0, **clip)  # noqa: E731
+    copies, _ = applied(two_replicas, make, [[3, -6], [4, 30]])
+    for copy in copies:
+        np.testing.assert_allclose(copy, np.subtract([1, 2], moved), rtol=1e-5)
+    table = variable(np.array([[1.0], [2.0]]))
+    parts = tf.IndexedSlices(tf.constant([[3.0], [4.0], [24.0]]), tf.constant([0, 0, 1]), tf.constant([2, 1]))
+    make().apply_gradients([(parts, table)])
+    np.testing.assert_allclose(table.numpy()[:, 0], np.subtract([1, 2], moved), rtol=1e-5)
 
 
 def test_coupled_decay_is_the_gradient_of_half_the_squares():
