@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from cir_tf import config as configs
 from cir_tf import registry, weights
-from cir_tf.data import source, triplets
+from cir_tf.data import augment, source, triplets
 from cir_tf.errors import UserError, first_of
 from cir_tf.layers import BatchNorm
 from cir_tf.models.retriever import Retriever
@@ -27,6 +27,7 @@ KINDS = {  # of the config's groups, in the registry
     "sampler": "samplers",
     "index": "retrieval",
 }
+PRECISIONS = "float32", "mixed_bfloat16", "mixed_float16"
 AVERAGES_START = "restored", "initial"  # from the weights that training starts with, or from those drawn before
 
 
@@ -81,6 +82,8 @@ def retriever(config, assets, load_weights=True):
     Raises:
         UserError: a name that does not exist, parts that do not fit each other, or weights of another part.
     """
+    if config.precision not in PRECISIONS:
+        raise UserError(f"precision is one of {', '.join(PRECISIONS)}, not {config.precision!r}")
     keras.config.set_dtype_policy(config.precision)
     image_encoder = part("encoders", config.image_encoder)
     text_encoder = part("encoders", config.text_encoder, assets=assets)
@@ -275,9 +278,11 @@ def training_triplets(config, data, model, strategy):
     """The `Triplets` of `training_data`, as a model's tokenizer and picture size want them.
 
     Raises:
-        UserError: a batch that cannot be filled or shared, or a `fit` that does not exist.
+        UserError: a batch that cannot be filled or shared, or a `fit` or an augmentation that does not exist.
     """
     try:
+        for side in ("reference", "target"):
+            augment.named(config.augment[side])
         pictures = model.image_encoder.image_size, config.fit, config.picture_store
         made = triplets.make_triplets(*data, model.text_encoder.tokenizer, *pictures)
         triplets.check_batch(len(made), config.batch_size, strategy.num_replicas_in_sync)

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -131,6 +132,26 @@ def load(path="", overrides=(), arguments_of=None):
             given = {override.partition("=")[0] for override in overrides}
             _forget(config[group], group, arguments_of(group, config[group].name), given)
     return config
+
+
+def check(config):
+    """Raise `UserError` for a number or a regular expression that could not work, before anything is made."""
+    counts = ("batch_size", "width", "eval_batch_size", "steps_per_call", "log_steps", "checkpoint_steps")
+    for key in counts:
+        if config[key] < 1:
+            raise UserError(f"{key} must be at least 1, not {config[key]}")
+    if not 0 <= config.seed < 2**32:
+        raise UserError(f"seed must be from 0 to {2**32 - 1}, not {config.seed}")
+    for key in ("learning_rate_groups", "coupled_decay_groups", "frozen", "fixed_statistics"):
+        wants_number = key.endswith("groups")
+        for row in config[key]:
+            try:
+                pattern, number = row if wants_number else (row, 0)
+                re.compile(pattern)
+                float(number)
+            except (TypeError, ValueError, re.error) as error:
+                form = '(("regular expression", number),)' if wants_number else '("regular expression",)'
+                raise UserError(f"{key} must be like {form}, not {config[key]!r}: {error}") from error
 
 
 def run_name(path=""):

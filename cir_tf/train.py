@@ -67,6 +67,7 @@ def parse(argv, prog, doc):
 def main(argv):
     """The command line; the exit code."""
     config, workdir, arguments = parse(argv, "python -m cir_tf.train", __doc__)
+    configs.check(config)
     for name in config.evals:
         find_protocol(name)
     if not arguments.no_export:

@@ -153,7 +153,10 @@ def test_hidden_targets_are_checked_and_not_scored(run, toys, tmp_path, capsys):
     assert submit.check_file(submissions.get("circo_test"), path) == {}
     assert "mAP" not in capsys.readouterr().out.split("keeps the rules")[1]
     value = json.loads(path.read_text())
-    value["1"] = [str(number) for number in value["1"]]
+    kept, value["1"] = value["1"], [str(number) for number in value["1"]]
+    (tmp_path / "strings.json").write_text(json.dumps(value))
+    assert submit.check_file(submissions.get("circo_test"), tmp_path / "strings.json") == {}
+    value["1"] = [f"number {number}" for number in kept]
     (tmp_path / "strings.json").write_text(json.dumps(value))
     with pytest.raises(UserError, match=r"strings.json breaks the rules of circo_test: .*not integers: 1 \(1\)$"):
         submit.check_file(submissions.get("circo_test"), tmp_path / "strings.json")

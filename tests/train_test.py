@@ -113,6 +113,12 @@ def test_a_run_killed_in_the_middle_ends_like_an_undisturbed_one(data_dir, tmp_p
         (("--config.strategy=magic",), "there is no strategy 'magic'"),
         (("--config.text_encoder.width=8",), "width"),
         (("--config.batch_size=100000",), "batch_size=100000"),
+        (("--config.log_steps=0",), "log_steps must be at least 1, not 0"),
+        (("--config.seed=-1",), "seed must be from 0 to"),
+        (("--config.precision=float63",), "precision is one of float32, mixed_bfloat16"),
+        (("--config.augment.reference=magic",), "'magic'"),
+        (("--config.frozen=('[',)",), 'frozen must be like ("regular expression",)'),
+        (("--config.learning_rate_groups=('image', 0.1)",), "learning_rate_groups must be like (("),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, data_dir, trained_run, tmp_path, capfd, monkeypatch):
