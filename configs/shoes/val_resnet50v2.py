@@ -22,7 +22,7 @@ here they are read as they were trained.
 --config.text_encoder.word_vectors=glove.42B.300d.txt --config.text_encoder.word_width=300
 
 Cost: ResNet-50 at 256 pixels, forward and backward, on two pictures of each of 480,000 pairs. A
-step of FashionIQ's recipe, which is of the same size, took 48 s on two CPU cores (docs/training.md).
+step took 41 s on two CPU cores (docs/training.md).
 
 python -m cir_tf.train --config=configs/shoes/val_resnet50v2.py
 """
