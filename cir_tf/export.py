@@ -177,7 +177,8 @@ def export_run(config, model, workdir, to="", index="exact", images=""):
 
 def index_options(config, model, workdir):
     """Arguments of `ScannIndex`: what `python -m cir_tf.tune_index` chose for these weights, else the config's."""
-    options = {key: value for key, value in config.index.items() if key != "name"}
+    known = assemble.arguments_of("index", ScannIndex.kind)  # an index of another kind has others
+    options = {key: value for key, value in config.index.items() if key in known}
     try:
         tuning = json.loads((Path(workdir) / tune_index.FILE).read_text(encoding="utf-8"))
         if tuning["encoder"] == assemble.weights_hash(model):

@@ -167,13 +167,14 @@ def query_card(result, part, row, album):
         is_reference = shown["name"] == query["reference_id"]
         shown["mark"] = "hit" if is_hit else "back" if is_reference else ""
     right = [shown["name"] for shown in results if shown["mark"] == "hit"]
+    others = [name for name in targets if name != query["reference_id"]]
     return query | {
         "edits": part["edit_Q"][row],
         "outcomes": part["outcome_Q"][row],
         "grade": "none" if not rank else "first" if rank == 1 else "near" if rank <= SHOWN else "far",
         "gallery": result["data"][query["subset"]]["gallery"] - protocol["exclude_reference"],
         "reference": show(protocol["reference_gallery"], query["reference_id"]),
-        "target": show(protocol["gallery"], [*right, *(set(targets) - {query["reference_id"]}), *targets][0]),
+        "target": show(protocol["gallery"], [*right, *others, *targets][0]),
         "accepted": columns["accepted"][row] if "accepted" in columns else len(targets),
         "results": results,
         "choices": part["choices"],

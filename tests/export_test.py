@@ -166,6 +166,9 @@ def test_tuned_settings_are_those_of_the_packed_index(run, tmp_path):
         assert (index.searched_share, index.reordered) == (0.3, 77)
         place.write_text(json.dumps(tuning | {"encoder": "of other weights"}))
         assert export.index_options(config, model, workdir) == {}
+        exact = config.copy_and_resolve_references()
+        exact.index = {"name": "brute_force", "query_chunk": 7}
+        assert export.index_options(exact, model, workdir) == {}
         place.write_text("[")
         with pytest.raises(UserError, match=r"tuning\.json cannot be read: .*tune again"):
             export.index_options(config, model, workdir)

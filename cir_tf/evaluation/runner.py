@@ -43,11 +43,15 @@ class Part(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Attributes: values: metric -> float64 [Q]; rank_Q: of the best accepted target; best_QK: gallery rows."""
+    """Attributes: values: metric -> float64 [Q]; rank_Q: of the best accepted target; best_QK: gallery rows; hit_QK:
+    which of these are accepted; accepted_Q: how many there are.
+    """
 
     values: dict
     rank_Q: Any
     best_QK: Any
+    hit_QK: Any
+    accepted_Q: Any
 
 
 def evaluate(protocol, parts, seed=0):
@@ -132,8 +136,12 @@ def _score(protocol, part, query_QD, accepted, exclude_Q, keep):
     vectors = query_QD, part.gallery_vectors_ND
     if accepted.class_Q is not None:
         found = ranks.rank_classes(*vectors, accepted.class_N, accepted.class_Q, exclude_Q, keep)
+        hit_QK = accepted.class_N[found.best_QK] == accepted.class_Q[:, None]
+        accepted_Q = np.bincount(accepted.class_N)[accepted.class_Q]
     else:
         found = ranks.rank_targets(*vectors, accepted.target_QT, exclude_Q, keep)
+        hit_QK = (found.best_QK[:, :, None] == accepted.target_QT[:, None, :]).any(axis=2)
+        accepted_Q = (accepted.target_QT >= 0).sum(axis=1)
     rank_QT, padding_QT = found.rank_QT, accepted.target_QT is not None and accepted.target_QT < 0
     ranks_of = {"R": rank_QT[:, :1] if protocol.hit == "target" else rank_QT, "mAP": np.where(padding_QT, -1, rank_QT)}
     if accepted.group_QG is not None:
@@ -145,7 +153,7 @@ def _score(protocol, part, query_QD, accepted, exclude_Q, keep):
     if protocol.mean_of:
         values[MEAN] = np.mean([values[metric] for metric in protocol.mean_of], axis=0)
     best_Q = np.where(rank_QT > 0, rank_QT, np.iinfo(np.int64).max).min(axis=1)
-    return Scores(values, np.where((rank_QT > 0).any(axis=1), best_Q, 0), found.best_QK)
+    return Scores(values, np.where((rank_QT > 0).any(axis=1), best_Q, 0), found.best_QK, hit_QK, accepted_Q)
 
 
 def _summary(protocol, parts, values, seed):
@@ -202,14 +210,14 @@ def _queries(protocol, parts, scores):
             found[key] += map(str, rows[key])
         found["subset"] += [subset] * len(rows["query_id"])
         found["row"] += np.asarray(rows["row"]).tolist()
-        target_ids, is_accepted, accepted = _targets(protocol, part)
-        found["target_ids"] += target_ids
-        found["accepted"] += accepted
+        found["target_ids"] += _target_ids(protocol, part)
+        found["accepted"] += model.accepted_Q.tolist()
         ranked = ids[model.best_QK].tolist()
         is_short = (model.best_QK < 0).any()
         ranked = [[name for name in names if name] for names in ranked] if is_short else ranked
         found["ranked_ids"] += ranked
-        found["hits"] += [[is_accepted(row, name) for name in names] for row, names in enumerate(ranked)]
+        hits = model.hit_QK.tolist()
+        found["hits"] += [row[: len(names)] for row, names in zip(hits, ranked, strict=True)] if is_short else hits
         found["rank"] += model.rank_Q.tolist()
         is_reference_QK = ids[model.best_QK] == np.array(rows["reference_id"], object)[:, None]
         found["reference_rank"] += np.where(is_reference_QK.any(1), 1 + is_reference_QK.argmax(1), 0).tolist()
@@ -220,18 +228,13 @@ def _queries(protocol, parts, scores):
     return found | {"groups": _groups_of(protocol, parts), "best_of": best_of}
 
 
-def _targets(protocol, part):
-    """Of every query the ids of targets, of a class at most `REPORTED`; whether (query, id) is a hit; their number."""
+def _target_ids(protocol, part):
     if protocol.hit not in CLASS_OF:
-        target_ids = list(part.rows["target_ids"])
-        return target_ids, lambda row, name: name in target_ids[row], list(map(len, target_ids))
-    class_of = dict(zip(part.gallery["ids"], map(CLASS_OF[protocol.hit], part.gallery["target_class"]), strict=True))
+        return list(part.rows["target_ids"])
     of_class = {}
-    for name, target_class in class_of.items():
-        of_class.setdefault(target_class, []).append(str(name))
-    wanted = list(map(CLASS_OF[protocol.hit], part.rows["target_class"]))
-    target_ids = [of_class[name][:REPORTED] for name in wanted]
-    return target_ids, lambda row, name: class_of[name] == wanted[row], [len(of_class[name]) for name in wanted]
+    for name, target_class in zip(part.gallery["ids"], part.gallery["target_class"], strict=True):
+        of_class.setdefault(CLASS_OF[protocol.hit](target_class), []).append(str(name))
+    return [of_class[CLASS_OF[protocol.hit](name)][:REPORTED] for name in part.rows["target_class"]]
 
 
 def padded(lists, position=None):
